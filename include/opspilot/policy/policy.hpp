@@ -1,0 +1,107 @@
+/// \file
+/// Layered rules over tasks, actions and candidates, with conditions in CEL: what may be done, by whom, and why.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/result.hpp"
+#include "opspilot/data/frame.hpp"
+#include "opspilot/data/schema.hpp"
+#include "opspilot/policy/verdict.hpp"
+
+namespace opspilot {
+
+/// Something the checker found in a document: an error refuses it, a warning does not.
+struct policy_finding {
+    bool is_error = false;
+    std::string code;     ///< stable dotted name
+    std::string rule;     ///< id of the rule, "" for the document
+    std::string message;
+    std::string where;    ///< "policy 'x' line 3 column 18"
+    std::string hint;
+};
+
+/// One rule that touched a candidate. Indices are into `policy_set::rule(...)`.
+struct rule_hit {
+    std::uint32_t rule = 0;
+    std::uint32_t candidate = 0;
+    bool failed = false;  ///< the condition could not be evaluated; the rule acted by its error semantics
+};
+
+/// What the policy leaves of each candidate. Reused between decisions.
+struct policy_outcome {
+    std::vector<verdict> cap;            ///< widest verdict left, per candidate
+    std::vector<std::uint8_t> allowed;   ///< 0 = forbidden
+    std::vector<double> boost;           ///< added to the score, in rule order
+    std::vector<std::uint32_t> queue;    ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
+    std::vector<rule_hit> hits;          ///< in rule order
+    void reset(std::size_t candidates);
+};
+
+/// What a rule is, for reasons and reports.
+struct rule_info {
+    std::string_view id, layer, version, effect, because, queue, when;
+    std::int64_t numeric = 0;
+};
+
+/// Scratch of one thread for `policy_set::evaluate`.
+class OPSPILOT_API policy_workspace {
+public:
+    policy_workspace();
+    ~policy_workspace();
+    policy_workspace(policy_workspace&&) noexcept;
+    policy_workspace& operator=(policy_workspace&&) noexcept;
+    struct impl;
+    std::unique_ptr<impl> state;
+};
+
+/// All layers of a bundle, compiled. Order: compliance, client, business; a lower layer can only narrow a higher one.
+/// Immutable, shared by any number of threads.
+class OPSPILOT_API policy_set {
+public:
+    struct document {
+        std::string name;  ///< file name, for messages
+        std::string_view text;
+    };
+    /// Compiles documents (layer order is by their "layer", not by position). All findings are collected in `findings`
+    /// (may be null); the first error is returned. String constants are inserted into `strings`.
+    [[nodiscard]] static result<policy_set> compile(std::span<const document> documents, const schema& s, dictionary& strings,
+                                                    std::vector<policy_finding>* findings = nullptr);
+
+    /// Evaluates every rule over every candidate. Never fails as a whole: an erroring rule narrows and stands in `hits`.
+    void evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out) const;
+
+    [[nodiscard]] std::uint32_t rules() const noexcept;
+    [[nodiscard]] rule_info rule(std::uint32_t index) const noexcept;
+
+    /// Checks every invariant against what was decided: the first violated one's id, or "".
+    [[nodiscard]] std::string_view violated_invariant(const frame& f, std::size_t candidate, verdict decided,
+                                                      policy_workspace& scratch) const;
+
+    /// Runs the documents' own tests. One entry per test: passed, and what differed.
+    struct test_result {
+        std::string document;
+        std::size_t index = 0;
+        bool passed = false;
+        std::string message;
+    };
+    [[nodiscard]] std::vector<test_result> run_tests() const;
+    /// Per rule: how many of the documents' tests made it match.
+    [[nodiscard]] std::vector<std::uint32_t> coverage() const;
+
+    [[nodiscard]] const std::string& fingerprint() const noexcept;
+
+    struct impl;
+    std::shared_ptr<const impl> state;
+};
+
+}  // namespace opspilot
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/policy/policy-inl.hpp"
+#endif

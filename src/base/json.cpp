@@ -1,0 +1,1 @@
+#include "opspilot/base/detail/json-inl.hpp"
