@@ -9,7 +9,7 @@ using namespace opspilot;
 TEST_CASE("the nearest name is the one within a third of the word") {
     constexpr std::array<std::string_view, 4> names{"amount", "account", "currency", "id"};
     CHECK(nearest("amout", names) == "amount");
-    CHECK(nearest("acount", names) == "account");
+    CHECK(nearest("accont", names) == "account");
     CHECK(nearest("curency", names) == "currency");
     CHECK(nearest("zebra", names).empty());
     CHECK(nearest("di", names) == "id");  // a swap is one edit
