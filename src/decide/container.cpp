@@ -1,0 +1,1 @@
+#include "opspilot/decide/container-inl.hpp"
