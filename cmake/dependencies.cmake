@@ -35,6 +35,6 @@ endforeach()
 get_target_property(xsimd_include xsimd INTERFACE_INCLUDE_DIRECTORIES)
 
 add_library(opspilot_dependencies INTERFACE)
-target_include_directories(opspilot_dependencies SYSTEM INTERFACE ${xsimd_include})
+target_include_directories(opspilot_dependencies SYSTEM INTERFACE $<BUILD_INTERFACE:${xsimd_include}>)
 target_link_libraries(opspilot_dependencies INTERFACE fmt::fmt nlohmann_json::nlohmann_json simdjson::simdjson Eigen3::Eigen
   Boost::headers PkgConfig::libxxhash PkgConfig::libsodium PkgConfig::re2 PkgConfig::libutf8proc)

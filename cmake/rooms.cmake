@@ -52,7 +52,7 @@ endif()
 
 add_library(opspilot ${opspilot_objects})
 add_library(opspilot::opspilot ALIAS opspilot)
-target_link_libraries(opspilot PUBLIC opspilot_options PRIVATE opspilot_dependencies opspilot_strict)
+target_link_libraries(opspilot PUBLIC opspilot_options PRIVATE opspilot_dependencies $<BUILD_INTERFACE:opspilot_strict>)
 set_target_properties(opspilot PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 
 add_library(opspilot_header_only INTERFACE)
