@@ -1,0 +1,76 @@
+/// \file
+/// One immutable, hashed artefact with everything a decision needs, checked and compiled.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/result.hpp"
+#include "opspilot/data/table.hpp"
+#include "opspilot/decide/container.hpp"
+#include "opspilot/decide/decision.hpp"
+
+namespace opspilot {
+
+/// Limits of a decision, from bundle.json ("limits"), checked before any work is done.
+struct decision_limits {
+    std::size_t candidates = 10'000;
+    std::size_t task_bytes = std::size_t{1} << 20;
+    std::size_t candidate_bytes = std::size_t{64} << 20;
+};
+
+/// What a bundle contains, for `describe`.
+struct bundle_summary {
+    std::string json;  ///< one object
+    std::string text;  ///< a page for a terminal
+};
+
+/// A compiled bundle. Immutable; shared by any number of threads and engines.
+class OPSPILOT_API bundle : public std::enable_shared_from_this<bundle> {
+public:
+    /// Opens, checks and compiles a packed bundle: every hash, every document, feature fingerprints of the models, and the
+    /// golden rows, which must give the same bits again. The bytes may be released afterwards.
+    /// Errors: any kind, with the part in `where`; an engine that runs another bundle is not touched.
+    [[nodiscard]] static result<std::shared_ptr<const bundle>> load(std::string_view packed);
+
+    /// Builds the packed form from parts as they stand in a folder: compiles them, decides the golden tasks, writes
+    /// golden.jsonl with the answers and bundle.json with the parts' hashes, and loads the result once more as a proof.
+    /// golden.jsonl of the folder holds {"task": …, "candidates": …?, "now": microseconds} per line; answers present are
+    /// replaced. Errors: as `load`; bundle.golden_rows when fewer than 64 rows or a verdict is not among the answers.
+    [[nodiscard]] static result<std::string> build(const part_map& parts);
+
+    [[nodiscard]] const std::string& fingerprint() const noexcept;  ///< SHA-256 hex
+    [[nodiscard]] const std::string& name() const noexcept;
+    [[nodiscard]] const std::string& version() const noexcept;
+    [[nodiscard]] const std::string& region() const noexcept;
+    [[nodiscard]] const version_set& versions() const noexcept;
+    [[nodiscard]] const decision_limits& limits() const noexcept;
+    [[nodiscard]] const opspilot::schema& schema() const noexcept;
+    [[nodiscard]] const table& catalogue() const noexcept;
+    [[nodiscard]] const dictionary& strings() const noexcept;
+    [[nodiscard]] std::string_view packed() const noexcept;  ///< the bytes it was loaded from
+    [[nodiscard]] std::string_view part(std::string_view name) const noexcept;  ///< content of a part, "" when absent
+    [[nodiscard]] std::size_t golden_rows() const noexcept;
+    [[nodiscard]] bundle_summary describe() const;
+
+    struct impl;
+    [[nodiscard]] const impl& state() const noexcept { return *state_; }
+    explicit bundle(std::unique_ptr<impl> state);
+    ~bundle();
+    bundle(const bundle&) = delete;
+    bundle& operator=(const bundle&) = delete;
+
+private:
+    std::unique_ptr<impl> state_;
+};
+
+}  // namespace opspilot
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/decide/bundle-inl.hpp"
+#endif

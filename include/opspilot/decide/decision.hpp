@@ -1,0 +1,91 @@
+/// \file
+/// A decision is a value with reasons: what was decided, for which candidate, how sure, why, and by which versions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/config.hpp"
+#include "opspilot/policy/verdict.hpp"
+
+namespace opspilot {
+
+class bundle;
+
+/// How much of the machinery stood behind a decision. Lower rungs never automate.
+enum class rung : std::uint8_t { human = 0, baseline = 1, linear = 2, cached = 3, full = 4 };
+
+[[nodiscard]] OPSPILOT_API std::string_view name(rung r) noexcept;
+
+/// Why a verdict is what it is. All texts live as long as the decision.
+struct reason {
+    std::string_view code;   ///< stable dotted name: "policy.escalate", "confidence.below_threshold", "stage.shadow", …
+    std::string_view rule;   ///< id of the policy rule, "" for others
+    std::string_view layer;  ///< layer of the rule
+    std::string_view text;   ///< for people
+    bool failed = false;     ///< the rule's condition could not be evaluated and acted by its error semantics
+};
+
+/// One candidate after ranking. Best first; forbidden ones last.
+struct ranked_candidate {
+    std::string_view action;      ///< id
+    std::uint32_t candidate = 0;  ///< position in the host's order (or in generation order)
+    double score = 0;             ///< ranking score with policy boosts
+    double probability = 0;       ///< calibrated probability that this is the right action
+    verdict decided = verdict::suggest;
+    bool allowed = true;
+    std::uint32_t first_reason = 0, reasons = 0;  ///< range in `decision::candidate_reasons`
+};
+
+/// The versions a decision was made by, all of one bundle.
+struct version_set {
+    std::string bundle, bundle_version, schema, features, model, policy, calibration, library;
+};
+
+/// Filled by `engine::decide`; reuse one to decide without allocating. Keeps its bundle alive, so its texts stay valid.
+/// Not thread-safe while it is being filled.
+class OPSPILOT_API decision {
+public:
+    std::string id;                             ///< 32 hex digits from bundle, task, candidates and time: equal inputs, equal id
+    opspilot::verdict verdict = verdict::abstain;   ///< after the rollout stage
+    opspilot::verdict proposed = verdict::abstain;  ///< before the rollout stage: what shadow mode would have done
+    std::string_view action;                    ///< id of the best allowed candidate, "" when there is none
+    std::string_view queue;                     ///< human queue of an escalation, "" when none is named
+    double probability = 0;                     ///< of `action`
+    double threshold = 0;                       ///< automation needs probability > threshold; NaN: nothing is certified
+    double override_probability = 0;            ///< that the operator would do none of the candidates
+    std::vector<ranked_candidate> ranked;
+    std::vector<reason> reasons;                ///< of the decision as a whole
+    std::vector<reason> candidate_reasons;
+    opspilot::rung rung = rung::full;
+    std::string_view stage;                     ///< rollout stage: "shadow", "suggest" or "live"
+    std::string_view task_id, client;
+    std::int64_t now_us = 0;
+
+    [[nodiscard]] const version_set& versions() const noexcept;
+    [[nodiscard]] std::span<const reason> reasons_of(const ranked_candidate& c) const noexcept {
+        return std::span(candidate_reasons).subspan(c.first_reason, c.reasons);
+    }
+
+    /// The decision as one line of JSON: the record that is logged. Appends to `out`; at most `top` candidates are listed.
+    /// Fields of the task are included by PII class: personal and sensitive ones are left out.
+    void write_record(std::string& out, std::size_t top = 10) const;
+
+    struct access;  // filling, by the engine
+
+private:
+    friend struct access;
+    std::shared_ptr<const opspilot::bundle> bundle_;
+    std::string texts_;          // copies of texts that live in the workspace
+    std::string task_json_;      // the task's recordable fields
+};
+
+}  // namespace opspilot
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/decide/decision-inl.hpp"
+#endif

@@ -1,0 +1,88 @@
+/// \file
+/// Deciding: tasks and candidates in, decisions out; thread-safe, without allocation once warm.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "opspilot/base/result.hpp"
+#include "opspilot/data/arrow.hpp"
+#include "opspilot/decide/bundle.hpp"
+#include "opspilot/decide/decision.hpp"
+
+namespace opspilot {
+
+/// All scratch memory of one thread. Grows to the traffic's size, then stays. One per thread; any engine.
+class OPSPILOT_API workspace {
+public:
+    workspace();
+    ~workspace();
+    workspace(workspace&&) noexcept;
+    workspace& operator=(workspace&&) noexcept;
+    struct impl;
+    std::unique_ptr<impl> state;
+};
+
+/// What may differ from decision to decision.
+struct decide_options {
+    rung widest = rung::full;  ///< do not climb above this rung
+    bool staged = true;        ///< false: ignore the rollout stage (golden rows, what-if)
+};
+
+/// Scope of a kill switch: nothing, automation only, or every machine answer.
+enum class kill_scope : std::uint8_t { none, automation, everything };
+
+/// A batch in columns: tasks by Arrow, and candidates with an integer column `task_index` (ascending) or none to generate.
+struct arrow_batch {
+    const ArrowSchema* task_schema = nullptr;
+    const ArrowArray* tasks = nullptr;
+    const ArrowSchema* candidate_schema = nullptr;  ///< null: generate from the catalogue
+    const ArrowArray* candidates = nullptr;
+};
+
+/// Decides with one bundle at a time. `decide*` may be called from any number of threads, each with its own workspace and
+/// decision; `swap`, `rollback` and `kill` from any thread at any time: decisions in flight finish on what they began with.
+class OPSPILOT_API engine {
+public:
+    explicit engine(std::shared_ptr<const bundle> b);
+    ~engine();
+    engine(const engine&) = delete;
+    engine& operator=(const engine&) = delete;
+
+    /// Decides one task given as a JSON object. `candidates`: a JSON array of objects with "id", candidate fields, and for
+    /// actions outside the catalogue their action fields; an empty view without data generates them from the catalogue.
+    /// `now_us`: the host's time, microseconds since 1970 UTC.
+    /// Errors: kind schema, usage, limit, with JSON pointers "/task/…", "/candidates/…"; `out` is as it was.
+    [[nodiscard]] status decide(std::string_view task, std::string_view candidates, std::int64_t now_us, workspace& scratch,
+                                decision& out, const decide_options& options = {}) const;
+
+    /// Decides a batch given as columns, in order; `sink(task_index, decision)` is called once per task and may stop by
+    /// returning false. The same answers as `decide`, bit for bit. Nothing is decided when the columns have an error.
+    [[nodiscard]] status decide_batch(const arrow_batch& batch, std::int64_t now_us, workspace& scratch,
+                                      const std::function<bool(std::size_t, const decision&)>& sink,
+                                      const decide_options& options = {}) const;
+
+    /// The bundle that the next decision uses.
+    [[nodiscard]] std::shared_ptr<const opspilot::bundle> bundle() const;
+    /// Publishes another bundle; the one before stays at hand for `rollback`.
+    void swap(std::shared_ptr<const opspilot::bundle> b);
+    /// Goes back to the bundle before the last swap. Errors: usage.nothing_to_roll_back_to.
+    [[nodiscard]] status rollback();
+    /// From the next decision on: `automation` caps verdicts at suggest, `everything` escalates to people.
+    void kill(kill_scope scope) noexcept;
+    [[nodiscard]] kill_scope killed() const noexcept;
+
+private:
+    struct impl;
+    std::unique_ptr<impl> state_;
+};
+
+}  // namespace opspilot
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/decide/engine-inl.hpp"
+#endif

@@ -1,0 +1,1 @@
+#include "opspilot/rank/generator-inl.hpp"
