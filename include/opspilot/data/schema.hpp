@@ -11,7 +11,9 @@
 #include <variant>
 #include <vector>
 
+#include "opspilot/base/document.hpp"
 #include "opspilot/base/result.hpp"
+#include "opspilot/data/dictionary.hpp"
 
 namespace opspilot {
 
@@ -36,19 +38,22 @@ using field_value = std::variant<std::monostate, bool, std::int64_t, double, std
 struct field {
     std::string name;
     field_type type = field_type::text;
-    bool optional = false;        ///< may be missing; a required field that is missing is an error unless it has a default
+    bool optional = false;  ///< may be missing; a required field that is missing is an error unless it has a default
     pii_class pii = pii_class::none;
-    std::string unit;             ///< free text, shown beside values ("USD", "ms"); "" = none
-    std::int64_t max_age_us = 0;  ///< older than this at decision time = stale; 0 = never
-    std::string as_of;            ///< timestamp field of the same role that dates the value; required with max_age
-    field_value default_value;    ///< takes the place of a missing or stale value
+    std::string unit;                 ///< free text, shown beside values ("USD", "ms"); "" = none
+    std::int64_t max_age_us = 0;      ///< older than this at decision time = stale; 0 = never
+    std::string as_of;                ///< timestamp field of the same role that dates the value; required with max_age
+    field_value default_value;        ///< takes the place of a missing or stale value
     std::vector<std::string> values;  ///< allowed texts, empty = any
     std::optional<double> min, max;   ///< inclusive bounds of numbers
     std::string description;
 };
 
+inline constexpr std::uint32_t no_field = 0xFFFFFFFFU;
+
 /// The fields of all three roles, in declared order. Immutable; shared by any number of threads.
-/// `task.id`, `task.client` (optional strings) and `action.id` (required string) exist even when not declared.
+/// `task.id`, `task.client` (optional strings, pseudonymous) and `action.id` (required string) exist even when not declared;
+/// undeclared ones come first. Names are identifiers ([A-Za-z_][A-Za-z0-9_]*, at most 64 bytes), at most 4096 per role.
 class OPSPILOT_API schema {
 public:
     schema();  ///< only the implicit fields
@@ -70,6 +75,13 @@ public:
     };
     [[nodiscard]] result<path> resolve(std::string_view dotted, std::string_view where = {}) const;
 
+    /// Index of the timestamp field that dates this one (`as_of`), or `no_field`.
+    [[nodiscard]] std::uint32_t dated_by(role r, std::uint32_t field) const noexcept {
+        return indexes_[static_cast<std::size_t>(r)].dated_by[field];
+    }
+    /// True when the text is among the field's declared values, or none are declared.
+    [[nodiscard]] bool allows(role r, std::uint32_t field, std::string_view text) const noexcept;
+
     [[nodiscard]] const field& at(path p) const noexcept { return fields_[static_cast<std::size_t>(p.where)][p.index]; }
 
     /// The canonical document; `parse(to_json())` gives an equal schema.
@@ -77,14 +89,34 @@ public:
     /// SHA-256 hex of what decides scoring: names, types, optionality, defaults, ages, order; not descriptions or units.
     [[nodiscard]] std::string fingerprint() const;
 
+    /// The keys of a schema document and of one field in it: readers, JSON Schema and docs come from these lists.
+    [[nodiscard]] static std::span<const document_field> document_fields() noexcept;
+    [[nodiscard]] static std::span<const document_field> field_fields() noexcept;
+
 private:
+    friend struct schema_builder;  // the reader in detail
+
+    struct lookup {        // derived from the fields, so that rows are read without searching
+        dictionary names;  // code of a name = index of the field
+        std::vector<std::uint32_t> dated_by;
+        std::vector<dictionary> values;  // per field
+    };
     std::array<std::vector<field>, 3> fields_;
+    std::array<lookup, 3> indexes_;
 };
 
-/// "250ms", "15m", "1h", "24h", "7d" -> microseconds. Errors: schema.bad_duration.
+/// Equal when the canonical documents are.
+[[nodiscard]] OPSPILOT_API bool operator==(const schema& a, const schema& b);
+
+/// "250ms", "15m", "1h", "24h", "7d" -> microseconds: a positive whole number and one of us, ms, s, m, h, d, w.
+/// Errors: schema.bad_duration.
 [[nodiscard]] OPSPILOT_API result<std::int64_t> parse_duration(std::string_view text, std::string_view where = {});
 
-/// RFC 3339 text -> microseconds since 1970 UTC. Errors: schema.bad_timestamp.
+/// The text of a positive duration in its largest fitting unit up to days; `parse_duration` reads the same number back.
+[[nodiscard]] OPSPILOT_API std::string format_duration(std::int64_t microseconds);
+
+/// RFC 3339 text ("2026-02-28T09:30:00.25+01:00") -> microseconds since 1970 UTC; digits beyond the microsecond are cut.
+/// Errors: schema.bad_timestamp.
 [[nodiscard]] OPSPILOT_API result<std::int64_t> parse_timestamp(std::string_view text, std::string_view where = {});
 
 }  // namespace opspilot

@@ -14,6 +14,9 @@
 
 namespace opspilot {
 
+/// Longest text a field accepts, in bytes; longer ones are refused.
+inline constexpr std::size_t text_limit = std::size_t{1} << 20;
+
 /// What stands in a cell.
 enum class cell_state : std::uint8_t {
     missing,    ///< nothing was given and no default is declared
@@ -26,22 +29,22 @@ enum class cell_state : std::uint8_t {
 struct cell {
     field_type type = field_type::text;
     cell_state state = cell_state::missing;
-    bool valued = false;        ///< a value can be read (present, defaulted, or stale with a default)
-    std::int64_t integer = 0;   ///< boolean (0/1), integer, timestamp
-    double number = 0;          ///< number; for boolean, integer and timestamp the same value converted
-    std::uint32_t code = no_code;              ///< text
-    std::span<const std::uint32_t> codes{};    ///< text_list
+    bool valued = false;                     ///< a value can be read (present, defaulted, or stale with a default)
+    std::int64_t integer = 0;                ///< boolean (0/1), integer, timestamp
+    double number = 0;                       ///< number; for boolean, integer and timestamp the same value converted
+    std::uint32_t code = no_code;            ///< text
+    std::span<const std::uint32_t> codes{};  ///< text_list
     [[nodiscard]] bool has_value() const noexcept { return valued; }
 };
 
 /// One typed column. Arrays of other types than the field's are empty.
 struct column {
-    std::vector<cell_state> state;        ///< one per row
-    std::vector<std::uint8_t> valued;     ///< one per row, 0/1
-    std::vector<std::int64_t> integers;   ///< boolean, integer, timestamp
-    std::vector<double> numbers;          ///< number; NaN where there is no value
-    std::vector<std::uint32_t> codes;     ///< text (`no_code` where there is no value), or the concatenated items of lists
-    std::vector<std::uint32_t> offsets;   ///< text_list: rows + 1 offsets into codes
+    std::vector<cell_state> state;       ///< one per row
+    std::vector<std::uint8_t> valued;    ///< one per row, 0/1
+    std::vector<std::int64_t> integers;  ///< boolean, integer, timestamp
+    std::vector<double> numbers;         ///< number; NaN where there is no value
+    std::vector<std::uint32_t> codes;    ///< text (`no_code` where there is no value), or the concatenated items of lists
+    std::vector<std::uint32_t> offsets;  ///< text_list: rows + 1 offsets into codes
 };
 
 /// A table of one role. Filled by the readers below or cell by cell; columns follow the schema's field order.
@@ -65,17 +68,22 @@ public:
     [[nodiscard]] status read_json(std::string_view json, interner& strings, std::int64_t now_us,
                                    std::size_t row_limit = std::size_t{1} << 20);
 
-    // Cell-wise filling, for bindings and tests: begin_row, set each field given, end_row (which applies defaults, ages and
-    // checks). Setters check type, values and bounds. A NaN number means missing and is refused on a required field without
-    // default; an infinite one is always refused.
+    // Cell-wise filling, for bindings and tests: begin_row, set each field given once, end_row (which applies defaults, ages
+    // and checks). Setters check type, values, bounds and UTF-8. A NaN number means missing and is refused on a required field
+    // without default; an infinite one is always refused. After an error the row is either dropped (end_row) or to be dropped
+    // by drop_row or the next begin_row; rows before it stay.
+    //
+    // Ages: a field with a maximum age is stale when its as_of timestamp lies further back than that from now, or when it has
+    // a value that nothing dates. An as_of in the future counts as age 0.
     void begin_row();
     [[nodiscard]] status set_missing(std::uint32_t field);
     [[nodiscard]] status set_boolean(std::uint32_t field, bool value);
     [[nodiscard]] status set_integer(std::uint32_t field, std::int64_t value);  ///< also for number (exact) and timestamp
     [[nodiscard]] status set_number(std::uint32_t field, double value);
-    [[nodiscard]] status set_text(std::uint32_t field, std::string_view value, interner& strings);
+    [[nodiscard]] status set_text(std::uint32_t field, std::string_view value, interner& strings);  ///< also RFC 3339 timestamps
     [[nodiscard]] status set_list(std::uint32_t field, std::span<const std::string_view> items, interner& strings);
     [[nodiscard]] status end_row(interner& strings, std::int64_t now_us);
+    void drop_row() noexcept;  ///< forgets the row being filled, if any
 
 private:
     friend struct table_access;  // readers in detail (JSON, Arrow)
@@ -85,6 +93,7 @@ private:
     std::size_t rows_ = 0;
     std::vector<column> columns_;
     std::vector<std::uint8_t> given_;  // per field, in the row being filled
+    bool filling_ = false;
 };
 
 }  // namespace opspilot

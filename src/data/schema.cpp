@@ -1,0 +1,1 @@
+#include "opspilot/data/schema-inl.hpp"
