@@ -22,7 +22,6 @@ namespace opspilot {
 struct choice_scratch {
     std::vector<float> sums;  ///< one per slot, valid after `utilities`
     std::vector<sparse_view> views;
-    std::vector<double> terms;
 };
 
 /// utility(candidate) = Σ columns · w + Σ keys s[key's value], where s = bias + Σ blocks · W has one slot per action field

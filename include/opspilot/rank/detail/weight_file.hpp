@@ -1,0 +1,65 @@
+/// \file
+/// Internal: the container of linear model files and what its kinds share.
+///
+/// Layout, little-endian: "OPSPW", version u8 = 1, two zero bytes; u32 length of the header; the header, a JSON object; then
+/// bias f32[outputs], centre f32[columns], column weights f32[columns × width], and the arrays of `sparse_weights`. The width
+/// is the number of outputs for a classifier and 1 for a choice model. Nothing follows.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/detail/json.hpp"
+#include "opspilot/base/result.hpp"
+#include "opspilot/rank/sparse_weights.hpp"
+
+namespace opspilot::detail {
+
+/// Numbers and names that a classifier and a choice model have in common.
+struct weight_file {
+    std::vector<sparse_block> blocks;
+    std::vector<std::string> columns;
+    std::vector<float> bias;
+    std::vector<float> centre;
+    std::vector<float> column_weights;
+    std::string fingerprint;
+    std::string training;  // canonical JSON object
+    sparse_weights table;
+};
+
+/// What the kind-specific part of a header decides about the arrays.
+struct weight_shape {
+    std::size_t outputs = 0;
+    std::size_t column_width = 0;  // 0 stands for "as many as outputs"
+};
+
+/// Limits that keep an untrusted header from asking for more than it brings.
+inline constexpr std::size_t most_outputs = 65535;
+inline constexpr std::size_t most_buckets = std::size_t{1} << 26;
+inline constexpr std::size_t most_blocks = 64;
+
+/// The whole file; `header` holds the keys of the kind and gets those common to all.
+[[nodiscard]] std::string write_weight_file(json header, const weight_file& file);
+
+/// Reads a file of the given kind. `fields` are the header's own keys beside the common ones; `shape` reads them.
+[[nodiscard]] result<weight_file> read_weight_file(std::string_view bytes, std::string_view kind,
+                                                   std::span<const document_field> fields,
+                                                   const std::function<result<weight_shape>(const json&)>& shape);
+
+/// Checks names, shapes and finiteness of what a builder was given, and quantises. Fills everything of `out`.
+[[nodiscard]] status fill_weight_file(std::size_t outputs, std::size_t column_width, std::span<const std::uint32_t> rows,
+                                      std::span<const float> weights, std::string_view training, weight_file& out);
+
+/// Array of strings under `key`, valid and unique. Error: model.names with the JSON pointer.
+[[nodiscard]] result<std::vector<std::string>> read_names(const json& list, std::string_view where);
+[[nodiscard]] status check_names(std::span<const std::string> names, std::string_view where);
+
+}  // namespace opspilot::detail
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/rank/detail/weight_file-inl.hpp"
+#endif

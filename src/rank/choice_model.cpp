@@ -1,0 +1,1 @@
+#include "opspilot/rank/choice_model-inl.hpp"

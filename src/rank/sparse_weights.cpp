@@ -1,0 +1,1 @@
+#include "opspilot/rank/sparse_weights-inl.hpp"

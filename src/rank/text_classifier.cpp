@@ -1,0 +1,1 @@
+#include "opspilot/rank/text_classifier-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/rank/detail/weight_file-inl.hpp"
