@@ -1,0 +1,3 @@
+from opspilot import table
+from opspilot.demo import run
+import opspilot

@@ -1,0 +1,2 @@
+from opspilot import cli  # EXPECT python
+from opspilot.table import x

@@ -1,0 +1,2 @@
+#include "opspilot/features/cross.hpp"  // EXPECT source
+int body() { return 1; }
