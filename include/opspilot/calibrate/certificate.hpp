@@ -1,0 +1,101 @@
+/// \file
+/// calibration.json of a bundle: the calibrator, and thresholds with the certificates that carry them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/document.hpp"
+#include "opspilot/base/result.hpp"
+#include "opspilot/calibrate/platt.hpp"
+#include "opspilot/calibrate/threshold.hpp"
+
+namespace opspilot {
+
+/// What a certificate states. It holds for data exchangeable with its set, and for nothing else.
+struct certificate {
+    std::string model_fingerprint;  ///< of the model whose scores were certified; "" never matches
+    std::string calibrator;         ///< kind of the calibrator in front of the threshold: "platt" or "none"
+    std::string sampling_unit;      ///< what one item is: "one seeded decision per dialogue"
+    std::string not_covered;        ///< what the certificate does not speak of, for people; may be ""
+    std::uint64_t n = 0;            ///< items of the certificate set
+    std::uint64_t automated = 0;    ///< of which above the threshold
+    std::uint64_t errors = 0;       ///< of which wrong
+    std::uint64_t needed = 0;       ///< zero-error minimum
+    double alpha = 0;               ///< tolerated risk
+    double delta = 0;               ///< probability that the certificate is false
+    double coverage = 0;
+    double risk_upper = 1;
+    std::int64_t data_from_us = 0;  ///< first and last moment of the set, microseconds since 1970 UTC
+    std::int64_t data_to_us = 0;
+    std::int64_t created_at_us = 0;
+    std::int64_t expires_at_us = 0;  ///< not usable from this moment on
+
+    /// Whether the certificate may be relied on now, for this model. `now_us` at or after the expiry, or before the creation,
+    /// and another model's fingerprint are refusals: calibration.expired, .not_yet_valid, .foreign_model.
+    [[nodiscard]] OPSPILOT_API status usable(std::int64_t now_us, std::string_view model_fingerprint) const;
+};
+
+/// One threshold with its certificate. `value` is empty where the evidence did not suffice: then nothing is automated.
+struct threshold {
+    std::string scope = "auto";   ///< what it permits
+    std::string kind;             ///< action kind it is for; "" = any
+    std::optional<double> value;  ///< probability above which the scope's verdict is permitted
+    opspilot::certificate certificate;
+
+    /// The certificate's figures from a finished certification. The caller adds provenance: model, unit, window, expiry.
+    [[nodiscard]] OPSPILOT_API static threshold from(const certified_threshold& certified, std::string_view kind = {});
+};
+
+/// A floor under the recall of one class, by its flag score.
+struct recall_threshold {
+    std::string label;            ///< the class that must not be missed: "safety"
+    std::optional<double> value;  ///< flag iff score >= value
+    double min_recall = 0, confidence = 0;
+    std::uint64_t positives = 0, misses_allowed = 0, needed = 0;
+};
+
+/// How raw scores become probabilities.
+enum class calibrator_kind : std::uint8_t { none, platt };
+/// What the calibrator reads: a margin as it is, or a probability, of which it takes the logit.
+enum class calibrator_input : std::uint8_t { margin, probability };
+
+/// The document as a whole. A plain value; reading is thread-safe.
+class OPSPILOT_API calibration {
+public:
+    calibrator_kind kind = calibrator_kind::none;
+    calibrator_input input = calibrator_input::margin;
+    platt curve;
+    std::vector<threshold> thresholds;
+    std::vector<recall_threshold> recall_floors;
+
+    /// Reads the document. Unknown, missing and retyped keys, numbers outside their range, certificates that do not prove what
+    /// they claim (P(Bin(automated, alpha) <= errors) > delta) and two thresholds of one scope and kind are refused with
+    /// their JSON pointer. Errors: kind calibration.
+    [[nodiscard]] static result<calibration> parse(std::string_view json);
+
+    /// Probability of a raw score. Without a calibrator: the score itself for input "probability", else its logistic value.
+    [[nodiscard]] double probability(double score) const noexcept;
+
+    /// The threshold of a scope for an action kind: the kind's own, else the one for any kind, else null.
+    [[nodiscard]] const threshold* find(std::string_view scope, std::string_view kind) const noexcept;
+
+    /// The canonical document: `parse(to_json())` gives an equal value, numbers bit for bit.
+    [[nodiscard]] std::string to_json() const;
+
+    /// Keys of the document and of its parts, for its JSON Schema.
+    struct tables {
+        std::span<const document_field> document, calibrator, threshold, certificate, recall_floor;
+    };
+    [[nodiscard]] static tables fields() noexcept;
+};
+
+}  // namespace opspilot
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/calibrate/certificate-inl.hpp"
+#endif

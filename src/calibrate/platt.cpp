@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/platt-inl.hpp"
