@@ -16,6 +16,8 @@ namespace opspilot {
 
 /// Longest text a field accepts, in bytes; longer ones are refused.
 inline constexpr std::size_t text_limit = std::size_t{1} << 20;
+/// Longest JSON text of rows, in bytes.
+inline constexpr std::size_t json_limit = std::size_t{64} << 20;
 
 /// What stands in a cell.
 enum class cell_state : std::uint8_t {
@@ -47,6 +49,8 @@ struct column {
     std::vector<std::uint32_t> offsets;  ///< text_list: rows + 1 offsets into codes
 };
 
+class json_reader;  // opspilot/data/row_json.hpp
+
 /// A table of one role. Filled by the readers below or cell by cell; columns follow the schema's field order.
 /// Reading is thread-safe; filling is not. `clear()` keeps the memory, so a warm table allocates nothing.
 class OPSPILOT_API table {
@@ -62,10 +66,15 @@ public:
     [[nodiscard]] const column& at(std::uint32_t field) const noexcept { return columns_[field]; }
     [[nodiscard]] cell get(std::uint32_t field, std::size_t row) const noexcept;
 
-    /// Reads an array of JSON objects. `now_us` decides staleness. Unknown, missing, retyped fields and values outside the
-    /// declared values or bounds are errors (kind schema) with the JSON pointer "/row/field" and the nearest right name;
-    /// on an error the table is empty. At most `row_limit` rows.
+    /// Replaces the rows by those of a JSON array of objects, or by the one of a lone object. `now_us` decides staleness; null
+    /// counts as not given; an int takes whole numbers without fraction or exponent, a double also those it can hold exactly.
+    /// Unknown, repeated, missing and retyped fields and values outside the declared values or bounds are errors (kind schema)
+    /// with the JSON pointer "/row/field" (a lone object: "/field") and the nearest right name; on an error the table is empty.
+    /// At most `row_limit` rows and `json_limit` bytes (kind limit).
     [[nodiscard]] status read_json(std::string_view json, interner& strings, std::int64_t now_us,
+                                   std::size_t row_limit = std::size_t{1} << 20);
+    /// The same without allocating once `reader`, `strings` and the table have grown to the traffic's size.
+    [[nodiscard]] status read_json(std::string_view json, interner& strings, std::int64_t now_us, json_reader& reader,
                                    std::size_t row_limit = std::size_t{1} << 20);
 
     // Cell-wise filling, for bindings and tests: begin_row, set each field given once, end_row (which applies defaults, ages
@@ -99,5 +108,6 @@ private:
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/data/row_json-inl.hpp"
 #include "opspilot/data/table-inl.hpp"
 #endif

@@ -179,4 +179,23 @@ struct table_access {
     }
 };
 
+namespace detail {
+
+/// The error of a name that none of the tables declares.
+inline error unknown_field(std::span<const table* const> tables, std::string_view key, std::string where) {
+    if (tables.size() == 1) {
+        auto refused = tables[0]->schema_of().require(tables[0]->role_of(), key, where);
+        if (!refused) return std::move(refused).error();
+    }
+    std::vector<std::string_view> names;
+    for (const table* t : tables)
+        for (const field& f : t->schema_of().fields(t->role_of())) names.push_back(f.name);
+    std::string hint = did_you_mean(key, names);
+    if (hint.empty() && names.size() <= 16) hint = fmt::format("known fields: {}", fmt::join(names, ", "));
+    return schema_error("schema.unknown_field", fmt::format("unknown field {} on candidate", quote(key)), std::move(where),
+                        std::move(hint));
+}
+
+}  // namespace detail
+
 }  // namespace opspilot

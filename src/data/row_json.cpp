@@ -1,0 +1,1 @@
+#include "opspilot/data/row_json-inl.hpp"
