@@ -16,6 +16,45 @@ namespace opspilot {
 namespace detail {
 /// Rows whose largest weight is below this are dropped: their scale would lose precision to denormals.
 inline constexpr float least_weight = 1e-30F;
+inline constexpr std::size_t most_entries = 0xFFFFFFFFU;  // offsets have 32 bits
+
+/// A 127th of the largest weight of a row, rounded up to what 16 bits hold, so that no entry exceeds 127.
+inline float scale_of(float largest) noexcept {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(largest / 127.0F);
+    return std::bit_cast<float>((bits + 0xFFFFU) & 0xFFFF0000U);
+}
+
+inline void store_leb128(std::string& out, std::uint32_t value) {
+    for (; value >= 0x80U; value >>= 7) out += static_cast<char>(static_cast<unsigned char>(value | 0x80U));
+    out += static_cast<char>(static_cast<unsigned char>(value));
+}
+
+/// Takes an unsigned LEB128 number of at most 32 bits off the front; false when there is none.
+inline bool take_leb128(std::string_view& bytes, std::uint32_t& value) noexcept {
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < 5 && i < bytes.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(bytes[i]);
+        sum |= std::uint64_t{byte & 0x7FU} << (7 * i);
+        if (byte >= 0x80U) continue;
+        if (sum > 0xFFFFFFFFU || (byte == 0 && i > 0)) return false;  // too large, or not the shortest form
+        bytes.remove_prefix(i + 1);
+        value = static_cast<std::uint32_t>(sum);
+        return true;
+    }
+    return false;
+}
+
+/// How a row with `count` entries says which outputs they belong to: bytes of a mask, or of a list.
+struct output_code {
+    std::size_t width = 0;  // bytes per output of a list, 0 = mask
+    std::size_t bytes = 0;
+    output_code(std::size_t outputs, std::size_t count) noexcept {
+        const std::size_t item = outputs <= 256 ? 1 : 2;
+        const std::size_t mask = (outputs + 7) / 8;
+        if (count < mask / item) width = item;
+        bytes = width == 0 ? mask : count * item;
+    }
+};
 
 inline error unknown_feature(std::string_view code, std::string_view what, std::string_view name,
                              std::span<const std::string_view> offered) {
@@ -99,7 +138,7 @@ OPSPILOT_INLINE result<sparse_weights> sparse_weights::quantise(std::span<const 
             largest = std::max(largest, std::abs(w));
         }
         if (largest < detail::least_weight) continue;
-        const float scale = largest / 127.0F;
+        const float scale = detail::scale_of(largest);
         for (std::size_t k = 0; k < outputs; ++k) {
             const auto q = static_cast<int>(std::lround(std::clamp(row[k] / scale, -127.0F, 127.0F)));
             if (q == 0) continue;
@@ -108,6 +147,7 @@ OPSPILOT_INLINE result<sparse_weights> sparse_weights::quantise(std::span<const 
         }
         out.bucket_.push_back(rows[r]);
         out.scale_.push_back(scale);
+        if (out.entry_.size() > detail::most_entries) return problem("model.shape", "more entries than 32 bits count");
         out.start_.push_back(static_cast<std::uint32_t>(out.entry_.size()));
     }
     out.index_rows(blocks);
@@ -146,76 +186,102 @@ OPSPILOT_INLINE void sparse_weights::add(sparse_view row, std::span<float> sums)
 }
 
 OPSPILOT_INLINE void sparse_weights::write(std::string& out) const {
-    for (const std::uint32_t bucket : bucket_) detail::store_u32(out, bucket);
-    for (const float scale : scale_) detail::store_f32(out, scale);
-    const std::size_t mask_bytes = (outputs_ + 7) / 8;
+    std::uint32_t previous = 0;
     for (std::size_t r = 0; r < rows(); ++r) {
+        const std::size_t count = start_[r + 1] - start_[r];
+        detail::store_leb128(out, bucket_[r] - previous);
+        previous = bucket_[r];
+        const std::uint32_t scale = std::bit_cast<std::uint32_t>(scale_[r]) >> 16;
+        out += static_cast<char>(static_cast<unsigned char>(scale & 0xFFU));
+        out += static_cast<char>(static_cast<unsigned char>(scale >> 8));
+        detail::store_leb128(out, static_cast<std::uint32_t>(count));
+        const detail::output_code code(outputs_, count);
         const std::size_t at = out.size();
-        out.append(mask_bytes, '\0');
-        for (std::size_t e = start_[r]; e < start_[r + 1]; ++e) {
-            char& byte = out[at + output_[e] / 8U];
-            byte = static_cast<char>(static_cast<unsigned char>(byte) | 1U << output_[e] % 8U);
+        out.append(code.bytes, '\0');
+        for (std::size_t e = 0; e < count; ++e) {
+            const unsigned output = output_[start_[r] + e];
+            if (code.width == 0) {
+                char& byte = out[at + output / 8];
+                byte = static_cast<char>(static_cast<unsigned char>(static_cast<unsigned char>(byte) | 1U << output % 8));
+            }
+            for (std::size_t b = 0; b < code.width; ++b)
+                out[at + e * code.width + b] = static_cast<char>(static_cast<unsigned char>(output >> (8 * b)));
         }
+        for (std::size_t e = 0; e < count; ++e) out += static_cast<char>(entry_[start_[r] + e]);
     }
-    for (const std::int8_t q : entry_) out += static_cast<char>(q);
 }
 
 OPSPILOT_INLINE result<sparse_weights> sparse_weights::read(std::string_view& bytes, std::size_t offset,
                                                             std::span<const sparse_block> blocks, std::size_t outputs,
                                                             std::size_t rows, std::size_t entries) {
-    const auto problem = [](std::string_view code, std::string message, std::size_t at) {
-        return error{error_kind::model, code, std::move(message), fmt::format("byte {}", at),
+    const std::size_t whole = offset + bytes.size();
+    const auto problem = [&](std::string_view code, std::string message) {
+        return error{error_kind::model, code, std::move(message), fmt::format("byte {}", whole - bytes.size()),
                      "the model file is damaged or was not written by this library"};
     };
-    const std::size_t mask_bytes = (outputs + 7) / 8;
-    if (rows > bytes.size() / (8 + mask_bytes) || entries > bytes.size() - rows * (8 + mask_bytes))
+    constexpr std::size_t least_row = 1 + 2 + 1 + 1;  // bucket, scale, count, one entry
+    if (rows > bytes.size() / least_row || entries > bytes.size())
         return problem("model.truncated",
-                       fmt::format("{} rows and {} entries do not fit into {} bytes", rows, entries, bytes.size()), offset);
+                       fmt::format("{} rows and {} entries do not fit into {} bytes", rows, entries, bytes.size()));
+    if (entries > detail::most_entries || rows > detail::most_entries)
+        return error{error_kind::limit, "limit.entries",
+                     fmt::format("{} rows and {} entries, at most {}", rows, entries, detail::most_entries), "", ""};
     std::size_t buckets = 0;
     for (const sparse_block& b : blocks) buckets += b.dimension;
     sparse_weights out;
     out.outputs_ = outputs;
-    out.bucket_.resize(rows);
-    out.scale_.resize(rows);
-    const char* at = bytes.data();
-    for (std::size_t r = 0; r < rows; ++r, at += 4) {
-        out.bucket_[r] = detail::load_u32(at);
-        if (out.bucket_[r] >= buckets || (r > 0 && out.bucket_[r] <= out.bucket_[r - 1]))
-            return problem("model.rows",
-                           fmt::format("row {} is bucket {}: rows must ascend below {}", r, out.bucket_[r], buckets),
-                           offset + r * 4);
-    }
-    for (std::size_t r = 0; r < rows; ++r, at += 4) {
-        out.scale_[r] = detail::load_f32(at);
-        if (!std::isfinite(out.scale_[r]) || !(out.scale_[r] > 0.0F))
-            return problem("model.not_finite", fmt::format("the scale of row {} is not a positive number", r),
-                           offset + (rows + r) * 4);
-    }
+    out.bucket_.reserve(rows);
+    out.scale_.reserve(rows);
     out.start_.reserve(rows + 1);
     out.output_.reserve(entries);
+    out.entry_.reserve(entries);
     out.start_.push_back(0);
-    for (std::size_t r = 0; r < rows; ++r, at += mask_bytes) {
+    std::size_t bucket = 0;
+    for (std::size_t r = 0; r < rows; ++r) {
+        std::uint32_t step = 0;
+        if (!detail::take_leb128(bytes, step))
+            return problem("model.rows", fmt::format("the bucket of row {} cannot be read", r));
+        bucket += step;
+        if (bucket >= buckets || (r > 0 && step == 0))
+            return problem("model.rows", fmt::format("row {} is bucket {}: rows must ascend below {}", r, bucket, buckets));
+        if (bytes.size() < 2) return problem("model.truncated", fmt::format("row {} ends early", r));
+        const float scale = std::bit_cast<float>(static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[0])) << 16 |
+                                                 static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[1])) << 24);
+        if (!std::isfinite(scale) || !(scale > 0.0F))
+            return problem("model.not_finite", fmt::format("the scale of row {} is not a positive number", r));
+        bytes.remove_prefix(2);
+        std::uint32_t count = 0;
+        if (!detail::take_leb128(bytes, count) || count == 0 || count > outputs || count > entries - out.entry_.size())
+            return problem("model.entries", fmt::format("row {} has {} entries of {}", r, count, outputs));
+        const detail::output_code code(outputs, count);
+        if (bytes.size() < code.bytes + count) return problem("model.truncated", fmt::format("row {} ends early", r));
         const std::size_t before = out.output_.size();
-        for (std::size_t k = 0; k < mask_bytes; ++k)
-            for (unsigned mask = static_cast<unsigned char>(at[k]); mask != 0; mask &= mask - 1)
-                out.output_.push_back(static_cast<std::uint16_t>(k * 8 + static_cast<std::size_t>(std::countr_zero(mask))));
-        if (out.output_.size() > entries || out.output_.size() == before || out.output_.back() >= outputs)
-            return problem("model.entries",
-                           fmt::format("the mask of row {} does not fit {} outputs and {} entries", r, outputs, entries),
-                           offset + rows * 8 + r * mask_bytes);
-        out.start_.push_back(static_cast<std::uint32_t>(out.output_.size()));
+        for (std::size_t b = 0; code.width == 0 && b < code.bytes; ++b)
+            for (unsigned mask = static_cast<unsigned char>(bytes[b]); mask != 0; mask &= mask - 1)
+                out.output_.push_back(static_cast<std::uint16_t>(b * 8 + static_cast<std::size_t>(std::countr_zero(mask))));
+        for (std::size_t e = 0; code.width != 0 && e < count; ++e) {
+            unsigned output = static_cast<unsigned char>(bytes[e * code.width]);
+            if (code.width == 2) output |= static_cast<unsigned>(static_cast<unsigned char>(bytes[e * 2 + 1])) << 8;
+            if (e > 0 && output <= out.output_.back())
+                return problem("model.entries", fmt::format("the outputs of row {} do not ascend", r));
+            out.output_.push_back(static_cast<std::uint16_t>(output));
+        }
+        if (out.output_.size() - before != count || out.output_.back() >= outputs)
+            return problem("model.entries", fmt::format("the outputs of row {} do not fit its {} entries", r, count));
+        bytes.remove_prefix(code.bytes);
+        for (std::size_t e = 0; e < count; ++e) {
+            const auto q = static_cast<std::int8_t>(bytes[e]);
+            if (q == 0 || q == -128)
+                return problem("model.entries", fmt::format("entry {} of row {} is {}", e, r, static_cast<int>(q)));
+            out.entry_.push_back(q);
+        }
+        bytes.remove_prefix(count);
+        out.bucket_.push_back(static_cast<std::uint32_t>(bucket));
+        out.scale_.push_back(scale);
+        out.start_.push_back(static_cast<std::uint32_t>(out.entry_.size()));
     }
-    if (out.output_.size() != entries)
-        return problem("model.entries", fmt::format("the masks name {} entries, the header {}", out.output_.size(), entries),
-                       offset);
-    out.entry_.resize(entries);
-    for (std::size_t e = 0; e < entries; ++e) {
-        out.entry_[e] = static_cast<std::int8_t>(at[e]);
-        if (out.entry_[e] == 0 || out.entry_[e] == -128)
-            return problem("model.entries", fmt::format("entry {} is {}", e, static_cast<int>(out.entry_[e])),
-                           offset + rows * (8 + mask_bytes) + e);
-    }
-    bytes.remove_prefix(rows * (8 + mask_bytes) + entries);
+    if (out.entry_.size() != entries)
+        return problem("model.entries", fmt::format("the rows have {} entries, the header says {}", out.entry_.size(), entries));
     out.index_rows(blocks);
     return out;
 }

@@ -45,8 +45,8 @@ public:
     sparse_weights() = default;
 
     /// Quantises float weights. `rows`: strictly ascending buckets, counted through all blocks one after the other;
-    /// `weights`: rows × outputs, row-major. Entries of a row are rounded to 1/127 of its largest; zero ones are not stored,
-    /// and neither are rows without entries. Errors (kind model): "model.shape", "model.not_finite".
+    /// `weights`: rows × outputs, row-major. Entries of a row are rounded to about 1/127 of its largest; zero ones are not
+    /// stored, and neither are rows without entries. Errors (kind model): "model.shape", "model.not_finite".
     [[nodiscard]] static result<sparse_weights> quantise(std::span<const sparse_block> blocks, std::size_t outputs,
                                                          std::span<const std::uint32_t> rows, std::span<const float> weights);
 
@@ -62,11 +62,14 @@ public:
     /// Adds one row of a CSR matrix whose columns run through all blocks one after the other (training data).
     void add(sparse_view row, std::span<float> sums) const noexcept;
 
-    /// Appends the arrays: row buckets (u32), scales (f32), masks (⌈outputs/8⌉ bytes a row), entries (i8), little-endian.
+    /// Appends the rows, little-endian. Per row: the bucket as a LEB128 difference to the previous one (the first to 0), the
+    /// scale as the upper 16 bits of a float32, the number of entries as LEB128, which outputs they belong to, and the entries
+    /// (i8, neither 0 nor -128). Outputs are a bit mask of ⌈outputs/8⌉ bytes, or ascending u8 (u16 beyond 256 outputs) where
+    /// that is shorter.
     void write(std::string& out) const;
-    /// Reads what `write` wrote from the front of `bytes` and drops it there. Counts come from the model's header and are
-    /// checked against the bytes left before anything is allocated. Errors (kind model), with "byte N" counted from `offset`:
-    /// "model.truncated", "model.rows", "model.not_finite", "model.entries".
+    /// Reads what `write` wrote from the front of `bytes` and drops it there. `rows` and `entries` come from the model's header
+    /// and are checked against the bytes left before anything is allocated. Errors (kind model), with "byte N" counted from
+    /// `offset`: "model.truncated", "model.rows", "model.not_finite", "model.entries", "limit.entries".
     [[nodiscard]] static result<sparse_weights> read(std::string_view& bytes, std::size_t offset,
                                                      std::span<const sparse_block> blocks, std::size_t outputs, std::size_t rows,
                                                      std::size_t entries);

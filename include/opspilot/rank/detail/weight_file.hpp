@@ -2,7 +2,7 @@
 /// Internal: the container of linear model files and what its kinds share.
 ///
 /// Layout, little-endian: "OPSPW", version u8 = 1, two zero bytes; u32 length of the header; the header, a JSON object; then
-/// bias f32[outputs], centre f32[columns], column weights f32[columns × width], and the arrays of `sparse_weights`. The width
+/// bias f32[outputs], centre f32[columns], column weights f32[columns × width], and the rows of `sparse_weights`. The width
 /// is the number of outputs for a classifier and 1 for a choice model. Nothing follows.
 #pragma once
 
