@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Adds up the tests of a run: ctest and pytest write JUnit files, and a Catch2 program inside ctest counts its own cases.
+"""Adds up the tests of a run: ctest and pytest write JUnit files; a Catch2 program in ctest counts its own cases.
 
     count_tests.py NAME=FILE...
 
-Prints one line per NAME with its parts and, last, the line `tests: N passed, N failed`.  Exit 1 when a test failed, when a file
-is missing or empty of tests, or when nothing passed: a run that did not happen is not a run that passed.
+Prints the parts by NAME and, last, the line `tests: N passed, N failed`.  Exit 1 when a test failed, when a file is
+missing or empty of tests, or when nothing passed: a run that did not happen is not a run that passed.
 """
 
 from __future__ import annotations

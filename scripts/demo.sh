@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# From a bare Debian 12 to `opspilot demo`: installs what is missing, builds the Python package with its demo, runs it.
+# Arguments go to `opspilot demo`.
+set -euo pipefail
+here=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/lib/setup.sh
+apt_install build
+make_venv .venv-demo scripts/requirements-build.txt
+choose_compiler
+
+# Built again only when something that goes into it changed.
+stamp=$(find CMakeLists.txt pyproject.toml cmake include src python -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+if [ "$(cat "$venv/.package" 2>/dev/null)" != "$stamp" ]; then
+    say "building the Python package"
+    CMAKE_BUILD_PARALLEL_LEVEL=$opspilot_jobs python -m pip install --quiet --no-deps --no-build-isolation \
+        --config-settings=build-dir=build/demo . || fail "the package does not build"
+    printf '%s' "$stamp" >"$venv/.package"
+fi
+# Inside the project the demo runs here; called from elsewhere, its output belongs there.
+[ "$here" = "$opspilot_root" ] || cd "$here"
+exec "$venv/bin/opspilot" demo "$@"

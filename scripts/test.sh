@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything a change must pass: formats, linters, types, arrows, a warning-free build, all tests, the same under sanitizers, the
+# Python package, and the doors for other projects. Starts from a bare Debian 12. Ends with the line that counts the tests.
+# The long forms (all of clang-tidy, threads, coverage, Monte Carlo, fuzzing, benchmarks) are scripts/nightly.sh.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
+. scripts/lib/setup.sh
+. scripts/lib/steps.sh
+
+apt_install build test
+make_venv .venv-test scripts/requirements-build.txt scripts/requirements-test.txt
+choose_compiler
+build=build/test sanitized=build/test-sanitizer results=build/test-results
+rm -rf "$results" && mkdir -p "$results"
+set_up=$SECONDS
+
+step "format" check_format
+step "ruff" check_ruff
+step "mypy" check_types
+step "arrows" python scripts/check_arrows.py
+
+configure_release() {
+    cmake -S . -B "$build" "${cmake_common[@]}" -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DOPSPILOT_TESTS=ON -DOPSPILOT_EXAMPLES=ON \
+        -DOPSPILOT_BENCHMARKS=OFF -DOPSPILOT_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
+}
+quiet_step "configure" configure_release
+quiet_step "build (g++, warnings are errors)" cmake --build "$build" -j "$opspilot_jobs"
+step "clang warnings" python scripts/lib/clang.py warnings "$build"
+step "clang-tidy (changed files)" python scripts/lib/clang.py tidy "$build" --seconds "${OPSPILOT_TIDY_SECONDS:-90}"
+quiet_step "C, C++ and install tests" run_ctest "$build" "$results/release.xml"
+
+quiet_step "Python package" install_package "$build"
+step "Python tests" python -m pytest --junitxml="$results/python.xml" -m "not nightly"
+
+# The sanitizer build is made inside another project, tests/install/subdirectory: the door that find_package does not test.
+configure_sanitized() {
+    cmake -S tests/install/subdirectory -B "$sanitized" "${cmake_common[@]}" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1" \
+        -DCMAKE_CXX_FLAGS="-O1 -g1" -DOPSPILOT_SANITIZE=address,undefined -DOPSPILOT_TESTS=ON
+}
+quiet_step "configure with sanitizers" configure_sanitized
+quiet_step "build with sanitizers" cmake --build "$sanitized" -j "$opspilot_jobs"
+quiet_step "tests under sanitizers" run_ctest "$sanitized" "$results/sanitizer.xml"
+
+summary "$set_up" "C and C++=$results/release.xml" "under sanitizers=$results/sanitizer.xml" "Python=$results/python.xml"
