@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/base/math.hpp"
 #include "opspilot/base/text.hpp"
 #include "opspilot/calibrate/binomial.hpp"
 #include "opspilot/calibrate/certificate.hpp"
@@ -22,10 +23,12 @@ inline constexpr std::array<std::string_view, 2> calibrator_kinds{"none", "platt
 inline constexpr std::array<std::string_view, 2> calibrator_inputs{"margin", "probability"};
 inline constexpr std::array<std::string_view, 1> threshold_scopes{"auto"};
 
-inline constexpr std::array<document_field, 4> calibration_fields{{
+inline constexpr std::array<document_field, 6> calibration_fields{{
     {"version", json_kind::integer, true, "version of this document's form: 1"},
     {"calibrator", json_kind::object, true, "how scores become probabilities"},
     {"thresholds", json_kind::array, true, "certified thresholds; may be empty: nothing is automated"},
+    {"temperature", json_kind::number, false, "ranking scores are divided by it before their softmax; default 1"},
+    {"abstain_below", json_kind::number, false, "a best candidate less probable than this is not even suggested; default 0"},
     {"recall_floors", json_kind::array, false, "floors under the recall of classes that must not be missed"},
 }};
 inline constexpr std::array<document_field, 4> calibrator_fields{{
@@ -262,6 +265,14 @@ OPSPILOT_INLINE result<calibration> calibration::parse(std::string_view text) {
                     "keep one of them");
         out.thresholds.push_back(std::move(t));
     }
+    out.temperature = detail::number_or(root, "temperature", 1);
+    if (!(out.temperature > 0) || !std::isfinite(out.temperature))
+        return detail::calibration_error_at("calibration.bad_temperature", fmt::format("temperature {}", out.temperature), "/temperature",
+                                            "it must be above 0");
+    out.abstain_below = detail::number_or(root, "abstain_below", 0);
+    if (!(out.abstain_below >= 0 && out.abstain_below < 1))
+        return detail::calibration_error_at("calibration.bad_probability", fmt::format("abstain_below {}", out.abstain_below), "/abstain_below",
+                                            "it must lie in [0, 1)");
     const auto floors = root.find("recall_floors");
     for (std::size_t i = 0; floors != root.end() && i < floors->size(); ++i) {
         OPSPILOT_TRY(recall_threshold r, detail::read_recall((*floors)[i], detail::pointer("/recall_floors", i)));
@@ -275,7 +286,7 @@ OPSPILOT_INLINE double calibration::probability(double score) const noexcept {
     if (input == calibrator_input::margin) return curve.probability(score);
     constexpr double smallest = std::numeric_limits<double>::epsilon();
     const double p = std::clamp(score, smallest, 1.0 - smallest);
-    return curve.probability(std::log(p) - std::log1p(-p));
+    return curve.probability(portable_log(p) - portable_log1p(-p));
 }
 
 OPSPILOT_INLINE const threshold* calibration::find(std::string_view scope, std::string_view action_kind) const noexcept {
@@ -297,6 +308,8 @@ OPSPILOT_INLINE std::string calibration::to_json() const {
     }
     detail::json root{{"version", 1},
                       {"calibrator", std::move(calibrator)},
+                      {"temperature", temperature},
+                      {"abstain_below", abstain_below},
                       {"thresholds", detail::json::array()},
                       {"recall_floors", detail::json::array()}};
     for (const threshold& t : thresholds) {

@@ -70,6 +70,8 @@ public:
     calibrator_kind kind = calibrator_kind::none;
     calibrator_input input = calibrator_input::margin;
     platt curve;
+    double temperature = 1;    ///< ranking scores are divided by it before their softmax; > 0
+    double abstain_below = 0;  ///< a best candidate less probable than this is not even suggested; in [0, 1)
     std::vector<threshold> thresholds;
     std::vector<recall_threshold> recall_floors;
 

@@ -67,9 +67,9 @@ public:
                                       const decide_options& options = {}) const;
 
     /// The bundle that the next decision uses.
-    [[nodiscard]] std::shared_ptr<const opspilot::bundle> bundle() const;
+    [[nodiscard]] std::shared_ptr<const bundle> current() const;
     /// Publishes another bundle; the one before stays at hand for `rollback`.
-    void swap(std::shared_ptr<const opspilot::bundle> b);
+    void swap(std::shared_ptr<const bundle> b);
     /// Goes back to the bundle before the last swap. Errors: usage.nothing_to_roll_back_to.
     [[nodiscard]] status rollback();
     /// From the next decision on: `automation` caps verdicts at suggest, `everything` escalates to people.

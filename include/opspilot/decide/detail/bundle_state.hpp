@@ -1,0 +1,71 @@
+/// \file
+/// Internal: the compiled parts of a bundle.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "opspilot/calibrate/certificate.hpp"
+#include "opspilot/data/dictionary.hpp"
+#include "opspilot/data/schema.hpp"
+#include "opspilot/data/table.hpp"
+#include "opspilot/decide/bundle.hpp"
+#include "opspilot/features/plan.hpp"
+#include "opspilot/policy/policy.hpp"
+#include "opspilot/rank/generator.hpp"
+#include "opspilot/rank/pipeline.hpp"
+
+namespace opspilot {
+
+/// How far a rollout lets verdicts go (rollout.json, "stage").
+enum class rollout_stage : std::uint8_t {
+    shadow,   ///< decide and record; capped at suggest, and the host shows nothing
+    suggest,  ///< capped at suggest
+    approve,  ///< capped at require_approval
+    live,     ///< no cap
+};
+
+namespace detail {
+
+/// What of a threshold a decision needs: looked up by the code of the action's kind, checked without work.
+struct automation_line {
+    std::uint32_t kind = no_code;  ///< code of the action kind it is for; `no_code` = any
+    bool certified = false;        ///< a value, for this very model
+    double value = 0;
+    std::int64_t created_at_us = 0, expires_at_us = 0;
+};
+
+}  // namespace detail
+
+struct bundle::impl {
+    std::string packed;
+    container parts;  // views into `packed`
+    std::string fingerprint, name, version, region;
+    version_set versions;
+    decision_limits limits;
+    opspilot::schema schema;
+    dictionary strings;
+    table catalogue;
+    std::vector<std::uint32_t> row_of_id;  ///< by code of an action id: its row in the catalogue, or `no_code`
+    feature_plan plan;
+    std::shared_ptr<const prepared_actions> prepared;
+    std::optional<pipeline> ranking;  ///< empty: the bundle has no models and decides by its baseline
+    std::optional<opspilot::generator> generate;
+    policy_set policy;
+    std::optional<policy_set> baseline;
+    std::optional<calibration> confidence;
+    std::vector<detail::automation_line> lines;
+    std::optional<std::uint32_t> kind_field;  ///< action.kind, when the schema declares it as text
+    std::string model_fingerprint;  ///< SHA-256 hex of features and models: what a certificate is bound to
+    rollout_stage stage = rollout_stage::shadow;
+    std::size_t golden_rows = 0;
+};
+
+namespace detail {
+inline std::uint32_t id_field_of(const bundle::impl& b) noexcept { return *b.schema.find(role::action, "id"); }
+}  // namespace detail
+
+}  // namespace opspilot

@@ -1,0 +1,170 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "opspilot/base/hash.hpp"
+#include "opspilot/base/math.hpp"
+#include "opspilot/decide/detail/access.hpp"
+#include "opspilot/decide/detail/order.hpp"
+
+namespace opspilot::detail {
+
+/// Ranks by models, as high on the ladder as allowed: full, else the linear stage, else the baseline rules.
+inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::impl& ws, rung widest, decision& out) {
+    ws.scores.assign(f.size(), 0.0);
+    if (b.ranking && widest >= rung::linear) {
+        const bool full = widest >= rung::cached;
+        const int linear = b.ranking->linear_stage();
+        if (full || linear >= 0) {
+            const std::size_t stage = full ? b.ranking->ranking_stage() : static_cast<std::size_t>(linear);
+            status done = b.plan.apply(f, f.catalogue ? b.prepared.get() : nullptr, ws.features, ws.matrix);
+            if (done) done = b.ranking->score(f, ws.matrix, ws.rank, stage);
+            if (done) {
+                const std::span<const double> scores = b.ranking->stage_scores(ws.rank, stage);
+                std::copy(scores.begin(), scores.end(), ws.scores.begin());
+                out.override_probability = b.ranking->override_probability(ws.rank);
+                return full ? rung::full : rung::linear;
+            }
+            add_reason(out, "rung.models_failed", "The models could not score this task; the rules ranked it.");
+        }
+    }
+    if (b.baseline && widest >= rung::baseline) {
+        b.baseline->evaluate(f, ws.policy, ws.outcome);
+        std::copy(ws.outcome.boost.begin(), ws.outcome.boost.end(), ws.scores.begin());
+        return rung::baseline;
+    }
+    return rung::human;
+}
+
+/// Orders candidates: allowed before forbidden, higher scores first, ties by the host's order; a score that is not a number
+/// goes last.
+inline void order_candidates(workspace::impl& ws) {
+    const std::size_t n = ws.scores.size();
+    for (double& score : ws.scores)
+        if (std::isnan(score)) score = -std::numeric_limits<double>::infinity();
+    ws.order.resize(n);
+    for (std::size_t i = 0; i < n; ++i) ws.order[i] = static_cast<std::uint32_t>(i);
+    std::sort(ws.order.begin(), ws.order.end(), [&](std::uint32_t a, std::uint32_t b) {
+        if (ws.outcome.allowed[a] != ws.outcome.allowed[b]) return ws.outcome.allowed[a] > ws.outcome.allowed[b];
+        if (ws.scores[a] != ws.scores[b]) return ws.scores[a] > ws.scores[b];
+        return a < b;
+    });
+}
+
+/// Probability that each candidate is the right one: its share among the allowed ones, times the probability that any of them
+/// is, through the calibrator. NaN on lower rungs: their scores were never calibrated.
+inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
+    const std::size_t n = ws.scores.size();
+    const bool calibrated = b.confidence && reached >= rung::cached && n > 0 && std::isfinite(ws.scores[ws.order[0]]);
+    ws.probabilities.assign(n, calibrated ? 0.0 : std::numeric_limits<double>::quiet_NaN());
+    if (!calibrated) return;
+    const double best = ws.scores[ws.order[0]];
+    double total = 0;
+    for (std::size_t i = 0; i < n; ++i)
+        if (ws.outcome.allowed[i] != 0) {
+            ws.probabilities[i] = portable_exp((ws.scores[i] - best) / b.confidence->temperature);
+            total += ws.probabilities[i];
+        }
+    for (std::size_t i = 0; i < n; ++i) {
+        if (ws.outcome.allowed[i] == 0) continue;
+        const double share = ws.probabilities[i] / total * (1.0 - override_probability);
+        ws.probabilities[i] = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
+    }
+}
+
+/// Groups the policy's hits by candidate, keeping rule order.
+inline void group_hits(workspace::impl& ws, std::size_t candidates) {
+    ws.hit_starts.assign(candidates + 1, 0);
+    for (const rule_hit& hit : ws.outcome.hits) ++ws.hit_starts[hit.candidate + 1];
+    for (std::size_t i = 0; i < candidates; ++i) ws.hit_starts[i + 1] += ws.hit_starts[i];
+    ws.hits.resize(ws.outcome.hits.size());
+    ws.hit_fill.assign(ws.hit_starts.begin(), ws.hit_starts.end());
+    for (std::size_t h = 0; h < ws.outcome.hits.size(); ++h)
+        ws.hits[ws.hit_fill[ws.outcome.hits[h].candidate]++] = static_cast<std::uint32_t>(h);
+}
+
+/// The line an action has to cross: the one of its kind, else the one for any kind.
+inline const automation_line* line_for(const bundle::impl& b, std::uint32_t kind) noexcept {
+    const automation_line* any = nullptr;
+    for (const automation_line& line : b.lines) {
+        if (line.kind == kind && kind != no_code) return &line;
+        if (line.kind == no_code) any = &line;
+    }
+    return any;
+}
+
+/// Threshold for one candidate now; NaN when nothing usable is certified for it.
+inline double threshold_for(const bundle::impl& b, const frame& f, std::size_t candidate, rung reached) noexcept {
+    constexpr double none = std::numeric_limits<double>::quiet_NaN();
+    if (reached < rung::cached) return none;
+    std::uint32_t kind = no_code;
+    if (b.kind_field) kind = f.actions->get(*b.kind_field, f.action_rows[candidate]).code;
+    const automation_line* line = line_for(b, kind);
+    const bool usable = line != nullptr && line->certified && f.now_us >= line->created_at_us && f.now_us < line->expires_at_us;
+    return usable ? line->value : none;
+}
+
+/// The verdict of one candidate: what confidence allows, narrowed by what the policy left.
+inline verdict candidate_verdict(const bundle::impl& b, double threshold, double probability, bool allowed, verdict cap) noexcept {
+    if (!allowed) return cap == verdict::escalate ? verdict::escalate : verdict::abstain;
+    verdict v = narrower(probability > threshold ? verdict::auto_execute : verdict::suggest, cap);  // false for NaN
+    if (b.confidence && probability < b.confidence->abstain_below) v = narrower(v, verdict::abstain);
+    return v;
+}
+
+/// Why the best candidate is not automated, as far as confidence decides it.
+inline void explain_confidence(const bundle::impl& b, const frame& f, decision& out) {
+    if (out.rung < rung::cached)
+        add_reason(out, "rung.no_automation", "Only the full models may automate; this decision stood on a lower rung.");
+    else if (!b.confidence)
+        add_reason(out, "confidence.none", "The bundle has no calibration; nothing may be automated.");
+    else if (out.ranked.empty() || !out.ranked.front().allowed)
+        return;
+    else if (std::isnan(out.threshold)) {
+        const ranked_candidate& best = out.ranked.front();
+        std::uint32_t kind = no_code;
+        if (b.kind_field) kind = f.actions->get(*b.kind_field, f.action_rows[best.candidate]).code;
+        const automation_line* line = line_for(b, kind);
+        if (line == nullptr)
+            add_reason(out, "confidence.no_threshold", "No threshold is certified for this kind of action.");
+        else if (!line->certified)
+            add_reason(out, "confidence.not_certified", "The evidence did not suffice to certify a threshold for these models.");
+        else
+            add_reason(out, "confidence.expired", "The certificate of the threshold does not hold at this time.");
+    } else if (!(out.probability > out.threshold)) {
+        add_reason(out, "confidence.below_threshold", "The probability does not exceed the certified threshold.");
+    }
+}
+
+OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const frame& f, workspace::impl& ws,
+                                  const circumstances& now, decision& out) {
+    const bundle::impl& state = b->state();
+    begin_decision(out, b, f, ws);
+    const std::size_t n = f.size();
+    out.rung = n == 0 ? rung::human : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
+
+    state.policy.evaluate(f, ws.policy, ws.outcome);
+    for (std::size_t i = 0; i < n; ++i) ws.scores[i] += ws.outcome.boost[i];
+    order_candidates(ws);
+    group_hits(ws, n);
+
+    calibrate_candidates(state, ws, out.rung, out.override_probability);
+    if (n > 0) out.threshold = threshold_for(state, f, ws.order[0], out.rung);
+    write_candidates(out, f, ws, state.policy, [&](std::uint32_t i) {
+        return candidate_verdict(state, threshold_for(state, f, i, out.rung), ws.probabilities[i], ws.outcome.allowed[i] != 0, ws.outcome.cap[i]);
+    });
+    conclude(out, f, ws, state);
+    explain_confidence(state, f, out);
+    if (out.rung == rung::human) {
+        out.proposed = narrower(out.proposed, verdict::escalate);
+        if (n == 0) out.proposed = verdict::escalate;  // a person must see a task that nothing fits
+        add_reason(out, n == 0 ? "candidates.none" : "rung.human",
+                   n == 0 ? "No action of the catalogue fits this task; a person decides." : "No machine answer is available; a person decides.");
+    }
+    narrow_by_stage(out, state.stage, now.staged, now.killed);
+}
+
+}  // namespace opspilot::detail

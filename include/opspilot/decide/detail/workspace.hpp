@@ -1,0 +1,62 @@
+/// \file
+/// Internal: the scratch memory of one thread, and the inputs of one decision resolved against a bundle.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "opspilot/data/dictionary.hpp"
+#include "opspilot/data/frame.hpp"
+#include "opspilot/data/row_json.hpp"
+#include "opspilot/data/table.hpp"
+#include "opspilot/decide/engine.hpp"
+#include "opspilot/features/plan.hpp"
+#include "opspilot/policy/policy.hpp"
+#include "opspilot/rank/generator.hpp"
+#include "opspilot/rank/pipeline.hpp"
+
+namespace opspilot {
+
+namespace detail {
+
+/// Candidates of one decision or of a whole batch: rows of the catalogue or of the host's own actions, and pair fields.
+struct candidate_set {
+    bool catalogue = true;                  ///< `rows` index the bundle's catalogue, else `actions`
+    bool distinguishable = false;           ///< ids of the catalogue can never be read as the host's own actions
+    table ids;                              ///< ids alone, one row per candidate, when they name actions of the catalogue
+    table actions;                          ///< the host's actions, one row per candidate
+    table pairs;                            ///< candidate fields, one row per candidate
+    std::vector<std::uint32_t> rows;        ///< one per candidate
+    std::vector<std::uint64_t> seen;        ///< by code of the id: the mark of the task that last offered it
+    std::uint64_t mark = 0;
+};
+
+}  // namespace detail
+
+struct workspace::impl {
+    std::shared_ptr<const opspilot::bundle> bound;  ///< everything below is shaped by it
+    std::uint64_t generation = 0;                   ///< of the engine that bound it
+    std::optional<interner> strings;
+    opspilot::schema id_only;                       ///< knows nothing but ids
+    json_reader reader;
+    table tasks;
+    detail::candidate_set candidates;
+    feature_workspace features;
+    feature_matrix matrix;
+    rank_workspace rank;
+    policy_workspace policy;
+    policy_outcome outcome;
+    generator_workspace generator;
+    std::vector<double> scores;             ///< per candidate, with boosts
+    std::vector<double> probabilities;      ///< per candidate
+    std::vector<std::uint32_t> order;       ///< candidates, best first
+    std::vector<std::uint32_t> hit_starts;  ///< per candidate + 1, into `hits`
+    std::vector<std::uint32_t> hit_fill;    ///< cursor while grouping
+    std::vector<std::uint32_t> hits;        ///< indices into outcome.hits, grouped by candidate
+    std::string identity;                   ///< bytes whose hash is the decision's id
+};
+
+}  // namespace opspilot

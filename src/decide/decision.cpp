@@ -1,0 +1,1 @@
+#include "opspilot/decide/decision-inl.hpp"

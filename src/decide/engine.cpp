@@ -1,0 +1,1 @@
+#include "opspilot/decide/engine-inl.hpp"

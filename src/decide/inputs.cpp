@@ -1,0 +1,1 @@
+#include "opspilot/decide/detail/inputs-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/decide/detail/order-inl.hpp"
