@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Second opinions from clang 19 on what g++ built, by the commands of a compilation database.
 
-    clang.py warnings BUILD                   every library, binding and smoke source, and each public header alone, -Werror
-    clang.py tidy BUILD [--seconds S]         clang-tidy on the sources that changed, newest first, within a time budget
-    clang.py tidy BUILD --all                 clang-tidy on every source, with the slow path-sensitive checks
+    clang.py warnings BUILD              -Werror: the sources of library, bindings and smoke test, each public header
+    clang.py tidy BUILD [--seconds S]    clang-tidy on the sources that changed, newest first, within a time budget
+    clang.py tidy BUILD --all            clang-tidy on every source, with the slow path-sensitive checks
 
 Both run one process per core and exit 1 when something was found.
 """

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Line coverage by room from what gcov prints: `coverage_table.py FILE`. A header seen by several sources counts once, at its best."""
+"""Line coverage by room from what gcov prints: `coverage_table.py FILE`.
+
+A header seen by several sources counts once, at its best.
+"""
 
 from __future__ import annotations
 
