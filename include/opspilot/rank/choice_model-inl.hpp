@@ -98,7 +98,7 @@ OPSPILOT_INLINE result<choice_model> choice_model::build(const parts& content) {
     OPSPILOT_TRY(detail::choice_content made, detail::number_slots(content.keys, content.outside));
     made.file = {content.blocks,         content.columns,     content.bias, content.centre,
                  content.column_weights, content.fingerprint, {},           {}};
-    OPSPILOT_CHECK(detail::fill_weight_file(made.slots, 1, content.rows, content.weights, content.training, made.file));
+    OPSPILOT_CHECK(detail::fill_weight_file(made.slots, 1, content.rows, content.training, made.file));
     choice_model out;
     out.state = std::make_shared<impl>(impl{std::make_shared<detail::choice_content>(std::move(made)), {}, {}, false});
     return out;

@@ -45,8 +45,7 @@ public:
         bool outside = false;
         std::vector<sparse_block> blocks;
         std::vector<float> bias;          ///< per slot
-        std::vector<std::uint32_t> rows;  ///< strictly ascending buckets, counted through all blocks
-        std::vector<float> weights;       ///< rows × slots
+        sparse_weights::float_rows rows;  ///< buckets × slots
         std::string fingerprint;          ///< of the feature plan it was trained with; "" = none
         std::string training;             ///< JSON object kept with the model; "" = {}
     };

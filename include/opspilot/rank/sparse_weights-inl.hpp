@@ -110,8 +110,7 @@ OPSPILOT_INLINE void sparse_weights::index_rows(std::span<const sparse_block> bl
 }
 
 OPSPILOT_INLINE result<sparse_weights> sparse_weights::quantise(std::span<const sparse_block> blocks, std::size_t outputs,
-                                                                std::span<const std::uint32_t> rows,
-                                                                std::span<const float> weights) {
+                                                                const float_rows& rows) {
     const auto problem = [](std::string_view code, std::string message) {
         return error{error_kind::model, code, std::move(message), "", ""};
     };
@@ -122,32 +121,40 @@ OPSPILOT_INLINE result<sparse_weights> sparse_weights::quantise(std::span<const 
     for (const sparse_block& b : blocks) buckets += b.dimension;
     if (buckets > detail::most_buckets)
         return problem("model.shape", fmt::format("{} buckets, at most {}", buckets, detail::most_buckets));
-    if (weights.size() != rows.size() * outputs)
-        return problem("model.shape", fmt::format("{} weights for {} rows of {}", weights.size(), rows.size(), outputs));
+    const std::size_t count = rows.bucket.size();
+    if ((count > 0 && (rows.start.size() != count + 1 || rows.start.back() != rows.weight.size())) ||
+        rows.output.size() != rows.weight.size() || rows.weight.size() > detail::most_entries)
+        return problem("model.shape", fmt::format("{} rows with {} offsets, {} outputs and {} weights do not fit together", count,
+                                                  rows.start.size(), rows.output.size(), rows.weight.size()));
     sparse_weights out;
     out.outputs_ = outputs;
     out.start_.push_back(0);
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-        if (rows[r] >= buckets || (r > 0 && rows[r] <= rows[r - 1]))
-            return problem("model.shape", fmt::format("row {} is bucket {}: rows must ascend below {}", r, rows[r], buckets));
-        const std::span<const float> row = weights.subspan(r * outputs, outputs);
+    for (std::size_t r = 0; r < count; ++r) {
+        if (rows.bucket[r] >= buckets || (r > 0 && rows.bucket[r] <= rows.bucket[r - 1]))
+            return problem("model.shape",
+                           fmt::format("row {} is bucket {}: rows must ascend below {}", r, rows.bucket[r], buckets));
+        if (rows.start[r] > rows.start[r + 1] || rows.start[r + 1] > rows.weight.size())
+            return problem("model.shape", fmt::format("offsets of row {} do not ascend", r));
         float largest = 0.0F;
-        for (const float w : row) {
-            if (!std::isfinite(w))
-                return problem("model.not_finite", fmt::format("a weight of bucket {} is not a finite number", rows[r]));
-            largest = std::max(largest, std::abs(w));
+        for (std::size_t e = rows.start[r]; e < rows.start[r + 1]; ++e) {
+            if (rows.output[e] >= outputs || (e > rows.start[r] && rows.output[e] <= rows.output[e - 1]))
+                return problem("model.shape", fmt::format("outputs of row {} must ascend below {}", r, outputs));
+            if (!std::isfinite(rows.weight[e]))
+                return problem("model.not_finite", fmt::format("a weight of bucket {} is not a finite number", rows.bucket[r]));
+            largest = std::max(largest, std::abs(rows.weight[e]));
         }
         if (largest < detail::least_weight) continue;
         const float scale = detail::scale_of(largest);
-        for (std::size_t k = 0; k < outputs; ++k) {
-            const auto q = static_cast<int>(std::lround(std::clamp(row[k] / scale, -127.0F, 127.0F)));
+        if (!std::isfinite(scale))
+            return problem("model.not_finite", fmt::format("a weight of bucket {} is too large", rows.bucket[r]));
+        for (std::size_t e = rows.start[r]; e < rows.start[r + 1]; ++e) {
+            const auto q = static_cast<int>(std::lround(std::clamp(rows.weight[e] / scale, -127.0F, 127.0F)));
             if (q == 0) continue;
-            out.output_.push_back(static_cast<std::uint16_t>(k));
+            out.output_.push_back(rows.output[e]);
             out.entry_.push_back(static_cast<std::int8_t>(q));
         }
-        out.bucket_.push_back(rows[r]);
+        out.bucket_.push_back(rows.bucket[r]);
         out.scale_.push_back(scale);
-        if (out.entry_.size() > detail::most_entries) return problem("model.shape", "more entries than 32 bits count");
         out.start_.push_back(static_cast<std::uint32_t>(out.entry_.size()));
     }
     out.index_rows(blocks);

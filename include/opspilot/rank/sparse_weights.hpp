@@ -44,11 +44,17 @@ class OPSPILOT_API sparse_weights {
 public:
     sparse_weights() = default;
 
-    /// Quantises float weights. `rows`: strictly ascending buckets, counted through all blocks one after the other;
-    /// `weights`: rows × outputs, row-major. Entries of a row are rounded to about 1/127 of its largest; zero ones are not
-    /// stored, and neither are rows without entries. Errors (kind model): "model.shape", "model.not_finite".
+    /// Float weights before quantisation, as compressed rows.
+    struct float_rows {
+        std::vector<std::uint32_t> bucket;  ///< strictly ascending, counted through all blocks one after the other
+        std::vector<std::size_t> start;     ///< rows + 1; empty when there are no rows
+        std::vector<std::uint16_t> output;  ///< strictly ascending within a row
+        std::vector<float> weight;
+    };
+    /// Quantises: weights of a row are rounded to about 1/127 of its largest; zero ones are not stored, and neither are rows
+    /// without entries. Errors (kind model): "model.shape", "model.not_finite".
     [[nodiscard]] static result<sparse_weights> quantise(std::span<const sparse_block> blocks, std::size_t outputs,
-                                                         std::span<const std::uint32_t> rows, std::span<const float> weights);
+                                                         const float_rows& rows);
 
     [[nodiscard]] std::size_t outputs() const noexcept { return outputs_; }
     [[nodiscard]] std::size_t rows() const noexcept { return scale_.size(); }

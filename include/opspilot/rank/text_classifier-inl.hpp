@@ -63,8 +63,8 @@ OPSPILOT_INLINE result<text_classifier> text_classifier::build(const parts& cont
     OPSPILOT_CHECK(detail::check_names(content.classes, "/classes"));
     detail::weight_file file{content.blocks,         content.columns,     content.bias, content.centre,
                              content.column_weights, content.fingerprint, {},           {}};
-    OPSPILOT_CHECK(detail::fill_weight_file(content.classes.size(), content.classes.size(), content.rows, content.weights,
-                                            content.training, file));
+    OPSPILOT_CHECK(
+        detail::fill_weight_file(content.classes.size(), content.classes.size(), content.rows, content.training, file));
     text_classifier out;
     out.state = std::make_shared<impl>(impl{detail::finish_classifier(content.classes, std::move(file)), {}, false});
     return out;

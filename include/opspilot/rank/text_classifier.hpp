@@ -39,8 +39,7 @@ public:
         std::vector<float> centre;          ///< per column: subtracted first; a missing value (NaN) counts as the centre
         std::vector<float> bias;            ///< per class
         std::vector<float> column_weights;  ///< columns × classes
-        std::vector<std::uint32_t> rows;    ///< strictly ascending buckets, counted through all blocks
-        std::vector<float> weights;         ///< rows × classes
+        sparse_weights::float_rows rows;    ///< buckets × classes
         std::string fingerprint;            ///< of the feature plan it was trained with; "" = none
         std::string training;               ///< JSON object kept with the model (options, loss, counts); "" = {}
     };

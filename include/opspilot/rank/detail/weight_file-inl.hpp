@@ -179,8 +179,8 @@ OPSPILOT_INLINE result<weight_file> read_weight_file(std::string_view bytes, std
     return out;
 }
 
-OPSPILOT_INLINE status fill_weight_file(std::size_t outputs, std::size_t column_width, std::span<const std::uint32_t> rows,
-                                        std::span<const float> weights, std::string_view training, weight_file& out) {
+OPSPILOT_INLINE status fill_weight_file(std::size_t outputs, std::size_t column_width, const sparse_weights::float_rows& rows,
+                                        std::string_view training, weight_file& out) {
     const auto misshaped = [](std::string_view what, std::size_t is, std::size_t should) {
         return error{error_kind::model, "model.shape", fmt::format("{} has {} values, {} are needed", what, is, should), "", ""};
     };
@@ -204,7 +204,7 @@ OPSPILOT_INLINE status fill_weight_file(std::size_t outputs, std::size_t column_
         return error{error_kind::model, "model.header", fmt::format("training must be an object, not {}", kind_name(notes)),
                      "/training", ""};
     out.training = notes.dump();
-    OPSPILOT_TRY(out.table, sparse_weights::quantise(out.blocks, outputs, rows, weights));
+    OPSPILOT_TRY(out.table, sparse_weights::quantise(out.blocks, outputs, rows));
     return {};
 }
 

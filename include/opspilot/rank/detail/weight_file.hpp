@@ -51,8 +51,8 @@ inline constexpr std::size_t most_blocks = 64;
                                                    const std::function<result<weight_shape>(const json&)>& shape);
 
 /// Checks names, shapes and finiteness of what a builder was given, and quantises. Fills everything of `out`.
-[[nodiscard]] status fill_weight_file(std::size_t outputs, std::size_t column_width, std::span<const std::uint32_t> rows,
-                                      std::span<const float> weights, std::string_view training, weight_file& out);
+[[nodiscard]] status fill_weight_file(std::size_t outputs, std::size_t column_width, const sparse_weights::float_rows& rows,
+                                      std::string_view training, weight_file& out);
 
 /// Array of strings under `key`, valid and unique. Error: model.names with the JSON pointer.
 [[nodiscard]] result<std::vector<std::string>> read_names(const json& list, std::string_view where);
