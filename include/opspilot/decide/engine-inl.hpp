@@ -80,21 +80,21 @@ inline void follow(const Engine& state, workspace::impl& ws) {
 
 }  // namespace detail
 
-OPSPILOT_INLINE status engine::decide(std::string_view task, std::string_view candidates, std::int64_t now_us, workspace& scratch,
+OPSPILOT_INLINE status engine::decide(const table_source& task, const table_source& candidates, std::int64_t now_us, workspace& scratch,
                                       decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_json(ws.bound, {.task = task, .candidates = candidates, .now_us = now_us}, ws,
-                               {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
+    return detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
+                              {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
 }
 
-OPSPILOT_INLINE status engine::decide_batch(const arrow_batch& batch, std::int64_t now_us, workspace& scratch,
-                                            const std::function<bool(std::size_t, const decision&)>& sink,
+OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
+                                            workspace& scratch, const std::function<bool(std::size_t, const decision&)>& sink,
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_arrow(ws.bound, batch, now_us, ws,
-                                {.widest = options.widest, .staged = options.staged, .killed = killed()}, sink);
+    return detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                               {.widest = options.widest, .staged = options.staged, .killed = killed()}, sink);
 }
 
 }  // namespace opspilot

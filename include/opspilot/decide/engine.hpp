@@ -36,12 +36,14 @@ struct decide_options {
 /// Scope of a kill switch: nothing, automation only, or every machine answer.
 enum class kill_scope : std::uint8_t { none, automation, everything };
 
-/// A batch in columns: tasks by Arrow, and candidates with an integer column `task_index` (ascending) or none to generate.
-struct arrow_batch {
-    const ArrowSchema* task_schema = nullptr;
-    const ArrowArray* tasks = nullptr;
-    const ArrowSchema* candidate_schema = nullptr;  ///< null: generate from the catalogue
-    const ArrowArray* candidates = nullptr;
+/// Rows that a host brings, in one of two forms: a JSON array of objects (for a single task: one object), or chunks of Arrow
+/// struct arrays of one schema. Borrowed for the time of the call.
+struct table_source {
+    std::string_view json = {};
+    const ArrowSchema* schema = nullptr;
+    std::span<const ArrowArray* const> chunks = {};
+
+    [[nodiscard]] bool given() const noexcept { return json.data() != nullptr || schema != nullptr; }
 };
 
 /// Decides with one bundle at a time. `decide*` may be called from any number of threads, each with its own workspace and
@@ -53,16 +55,22 @@ public:
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
-    /// Decides one task given as a JSON object. `candidates`: a JSON array of objects with "id", candidate fields, and for
-    /// actions outside the catalogue their action fields; an empty view without data generates them from the catalogue.
+    /// Decides one task: a JSON object or one Arrow row. Candidates carry "id", candidate fields, and for actions outside the
+    /// catalogue their action fields; none given: they are generated from the catalogue.
     /// `now_us`: the host's time, microseconds since 1970 UTC.
     /// Errors: kind schema, usage, limit, with JSON pointers "/task/…", "/candidates/…"; `out` is as it was.
-    [[nodiscard]] status decide(std::string_view task, std::string_view candidates, std::int64_t now_us, workspace& scratch,
+    [[nodiscard]] status decide(const table_source& task, const table_source& candidates, std::int64_t now_us, workspace& scratch,
                                 decision& out, const decide_options& options = {}) const;
+    /// The same in JSON; candidates without data are generated.
+    [[nodiscard]] status decide(std::string_view task, std::string_view candidates, std::int64_t now_us, workspace& scratch,
+                                decision& out, const decide_options& options = {}) const {
+        return decide(table_source{.json = task}, table_source{.json = candidates}, now_us, scratch, out, options);
+    }
 
-    /// Decides a batch given as columns, in order; `sink(task_index, decision)` is called once per task and may stop by
-    /// returning false. The same answers as `decide`, bit for bit. Nothing is decided when the columns have an error.
-    [[nodiscard]] status decide_batch(const arrow_batch& batch, std::int64_t now_us, workspace& scratch,
+    /// Decides many tasks, in order; `sink(task, decision)` is called once per task and may stop by returning false.
+    /// Candidates carry an ascending integer `task_index` beside their fields; none given: they are generated.
+    /// The same answers as `decide`, bit for bit. Nothing is decided when the inputs have an error.
+    [[nodiscard]] status decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
                                       const std::function<bool(std::size_t, const decision&)>& sink,
                                       const decide_options& options = {}) const;
 

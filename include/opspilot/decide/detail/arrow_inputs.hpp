@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 #include <vector>
@@ -50,8 +51,6 @@ inline status check_arrow_struct(const ArrowSchema& schema, const ArrowArray& ar
 /// Appends candidate rows: columns of `actions`' schema go there, columns of `pairs`' schema there; `task_index` is skipped.
 inline status append_arrow_candidates(const ArrowSchema& schema, const ArrowArray& array, table& actions, table* pairs, interner& strings,
                                       std::int64_t now_us) {
-    actions.clear();
-    if (pairs != nullptr) pairs->clear();
     OPSPILOT_CHECK(check_arrow_struct(schema, array));
     arrow_columns of_actions(schema, array);
     arrow_columns of_pairs(schema, array);
@@ -79,9 +78,8 @@ inline status append_arrow_candidates(const ArrowSchema& schema, const ArrowArra
     return {};
 }
 
-/// The task of every candidate row, from the integer column `task_index`: ascending, within the batch, no nulls.
-/// Returns where the candidates of each task start.
-inline result<std::vector<std::uint32_t>> task_starts(const ArrowSchema& schema, const ArrowArray& array, std::size_t tasks) {
+/// Appends the task of every candidate row, from the integer column `task_index` without nulls.
+inline status append_task_index(const ArrowSchema& schema, const ArrowArray& array, std::vector<std::uint32_t>& out) {
     const ArrowArray* column = nullptr;
     char format = 0;
     for (std::int64_t i = 0; i < schema.n_children; ++i)
@@ -89,9 +87,10 @@ inline result<std::vector<std::uint32_t>> task_starts(const ArrowSchema& schema,
             column = array.children[i];
             if (schema.children[i]->format != nullptr && std::strlen(schema.children[i]->format) == 1) format = schema.children[i]->format[0];
         }
-    const std::string where = "column 'task_index'";
+    const std::string where = " column 'task_index'";
     if (column == nullptr)
-        return arrow_error("schema.missing_field", "candidates of a batch need an integer column 'task_index'", where, "it says which task a row is for");
+        return arrow_error("schema.missing_field", "candidates of a batch need an integer column 'task_index'", where,
+                           "it says which task a row is for");
     const std::size_t width = format == 'i' || format == 'I' ? 4 : format == 'l' || format == 'L' ? 8 : 0;
     if (width == 0) return arrow_error("schema.wrong_type", "'task_index' must be int32, uint32, int64 or uint64", where);
     // The children of a sliced struct keep their own length; the struct's offset applies on top of theirs.
@@ -101,26 +100,18 @@ inline result<std::vector<std::uint32_t>> task_starts(const ArrowSchema& schema,
     if (column->null_count > 0) return arrow_error("schema.missing_field", "'task_index' has nulls", where);
     const auto first = static_cast<std::size_t>(column->offset + array.offset);
     const auto* bytes = static_cast<const char*>(column->buffers[1]);
-    std::vector<std::uint32_t> starts(tasks + 1, 0);
-    std::uint64_t previous = 0;
     for (std::size_t i = 0; i < static_cast<std::size_t>(array.length); ++i) {
         std::uint64_t task = 0;
         if (width == 4) {
             std::uint32_t narrow = 0;
             std::memcpy(&narrow, bytes + (first + i) * 4, 4);
-            task = format == 'i' ? static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int32_t>(narrow))) : narrow;
+            task = narrow;  // a negative one becomes too large, which the caller refuses
         } else {
             std::memcpy(&task, bytes + (first + i) * 8, 8);
         }
-        if (task >= tasks)
-            return arrow_error("schema.out_of_range", fmt::format("task_index {} with {} tasks", static_cast<std::int64_t>(task), tasks),
-                               fmt::format("{} row {}", where, i));
-        if (task < previous) return arrow_error("schema.order", "task_index must ascend", fmt::format("{} row {}", where, i), "sort the candidates by it");
-        previous = task;
-        ++starts[static_cast<std::size_t>(task) + 1];
+        out.push_back(static_cast<std::uint32_t>(std::min<std::uint64_t>(task, UINT32_MAX)));
     }
-    for (std::size_t t = 0; t < tasks; ++t) starts[t + 1] += starts[t];
-    return starts;
+    return {};
 }
 
 }  // namespace opspilot::detail

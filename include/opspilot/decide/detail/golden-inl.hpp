@@ -61,9 +61,9 @@ inline status for_each_golden(const std::shared_ptr<const bundle>& b, std::strin
         const std::string task = (*document)["task"].dump();
         const std::string candidates = document->contains("candidates") ? (*document)["candidates"].dump() : std::string();
         const std::string_view given = candidates.empty() ? std::string_view{} : std::string_view(candidates);
-        const json_inputs inputs{.task = task, .candidates = given, .now_us = (*document)["now"].get<std::int64_t>()};
-        if (status decided = decide_json(b, inputs, ws, {.widest = rung::full, .staged = false, .killed = kill_scope::none}, d); !decided)
-            return fail(std::move(decided).error());
+        const call_inputs inputs{.tasks = {.json = task}, .candidates = {.json = given}, .now_us = (*document)["now"].get<std::int64_t>()};
+        const circumstances unstaged{.widest = rung::full, .staged = false, .killed = kill_scope::none};
+        if (status decided = decide_one(b, inputs, *ws.state, unstaged, d); !decided) return fail(std::move(decided).error());
         if (status visited = visit(*document, d); !visited) return fail(std::move(visited).error());
     }
     return {};

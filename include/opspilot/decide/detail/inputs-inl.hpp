@@ -37,13 +37,16 @@ inline error below(std::string_view prefix, error problem) {
     return problem;
 }
 
+/// Rows of one batch, tasks or candidates: what 32-bit offsets and a sane amount of memory allow.
+inline constexpr std::size_t most_batch_rows = std::size_t{1} << 26;
+
 inline error too_many(std::string_view what, std::size_t count, std::size_t limit, std::string_view where, std::string_view key) {
     return error{error_kind::limit, "limit.input", fmt::format("{} {}; the limit is {}", count, what, limit), std::string(where),
                  fmt::format("cut the list, or raise /limits/{} in bundle.json", key)};
 }
 
 /// Turns ids into rows of the catalogue.
-inline status look_up_actions(const bundle::impl& b, workspace::impl& ws, std::string_view where) {
+inline status look_up_actions(const bundle::impl& b, workspace::impl& ws) {
     candidate_set& set = ws.candidates;
     const std::uint32_t id = *set.ids.schema_of().find(role::action, "id");
     set.rows.resize(set.ids.rows());
@@ -56,7 +59,7 @@ inline status look_up_actions(const bundle::impl& b, workspace::impl& ws, std::s
             std::string hint = did_you_mean(ws.strings->text(code), known);
             if (hint.empty()) hint = "name an action of the catalogue, or give the action's fields";
             return error{error_kind::schema, "schema.unknown_action", fmt::format("no action {} in the catalogue", quote(ws.strings->text(code))),
-                         fmt::format("{}/{}/id", where, i), hint};
+                         fmt::format("/{}/id", i), hint};
         }
         set.rows[i] = row;
     }
@@ -64,7 +67,7 @@ inline status look_up_actions(const bundle::impl& b, workspace::impl& ws, std::s
 }
 
 /// Ids of candidates [first, last) are different from each other.
-inline status check_unique(workspace::impl& ws, std::size_t first, std::size_t last, std::string_view where) {
+inline status check_unique(workspace::impl& ws, std::size_t first, std::size_t last) {
     candidate_set& set = ws.candidates;
     const table& ids = set.catalogue ? set.ids : set.actions;
     const std::uint32_t id = *ids.schema_of().find(role::action, "id");
@@ -75,7 +78,7 @@ inline status check_unique(workspace::impl& ws, std::size_t first, std::size_t l
         if (seen == set.mark)
             return error{error_kind::schema, "schema.duplicate_candidate",
                          fmt::format("action {} is offered twice to one task", quote(ws.strings->text(ids.get(id, i).code))),
-                         fmt::format("{}/{}/id", where, i), "offer each action once"};
+                         fmt::format("/{}/id", i), "offer each action once"};
         seen = set.mark;
     }
     return {};
@@ -100,27 +103,50 @@ inline status read_candidates(const bundle::impl& b, workspace::impl& ws, Read&&
     return code == "schema.unknown_field" ? std::move(second) : std::move(first);
 }
 
-inline status read_json_candidates(const bundle::impl& b, const json_inputs& in, workspace::impl& ws) {
+/// Reads the tasks of a call into the workspace.
+inline status read_tasks(const bundle::impl& b, const table_source& source, std::int64_t now_us, std::size_t row_limit, workspace::impl& ws) {
+    ws.strings->reset();
+    ws.tasks.clear();
+    if (source.schema == nullptr) return ws.tasks.read_json(source.json, *ws.strings, now_us, ws.reader, row_limit);
+    for (const ArrowArray* chunk : source.chunks) OPSPILOT_CHECK(append_arrow(ws.tasks, *source.schema, *chunk, *ws.strings, now_us));
+    if (ws.tasks.rows() > row_limit) return too_many("tasks", ws.tasks.rows(), row_limit, "", "tasks");
+    static_cast<void>(b);
+    return {};
+}
+
+/// Reads the candidates of a call; with `task_index` set, the task of every row too.
+inline status read_candidate_rows(const bundle::impl& b, const call_inputs& in, workspace::impl& ws, std::size_t row_limit,
+                                  std::vector<std::uint32_t>* task_index) {
     candidate_set& set = ws.candidates;
-    if (in.candidates.size() > b.limits.candidate_bytes)
-        return too_many("bytes of candidates", in.candidates.size(), b.limits.candidate_bytes, "/candidates", "candidate_bytes");
+    const table_source& source = in.candidates;
+    if (source.json.size() > b.limits.candidate_bytes)
+        return too_many("bytes of candidates", source.json.size(), b.limits.candidate_bytes, "", "candidate_bytes");
     table* pairs = b.schema.fields(role::candidate).empty() ? nullptr : &set.pairs;
-    status done = read_candidates(b, ws, [&](table& actions) -> status {
-        const candidate_tables into{.actions = &actions, .pairs = pairs};
-        return read_candidates_json(in.candidates, into, *ws.strings, in.now_us, ws.reader, b.limits.candidates);
+    status read = read_candidates(b, ws, [&](table& actions) -> status {
+        if (task_index != nullptr) task_index->clear();
+        if (source.schema == nullptr) {
+            const candidate_tables into{.actions = &actions, .pairs = pairs, .task_index = task_index};
+            return read_candidates_json(source.json, into, *ws.strings, in.now_us, ws.reader, row_limit);
+        }
+        actions.clear();
+        if (pairs != nullptr) pairs->clear();
+        for (const ArrowArray* chunk : source.chunks) {
+            OPSPILOT_CHECK(append_arrow_candidates(*source.schema, *chunk, actions, pairs, *ws.strings, in.now_us));
+            if (task_index != nullptr) OPSPILOT_CHECK(append_task_index(*source.schema, *chunk, *task_index));
+        }
+        if (actions.rows() > row_limit) return too_many("candidates", actions.rows(), row_limit, "", "candidates");
+        return {};
     });
-    if (!done) return below("/candidates", std::move(done).error());
-    const std::size_t count = (set.catalogue ? set.ids : set.actions).rows();
-    if (count == 0)
-        return error{error_kind::schema, "schema.no_candidates", "the list of candidates is empty", "/candidates",
-                     "leave candidates out to generate them from the catalogue"};
-    if (set.catalogue) {
-        OPSPILOT_CHECK(look_up_actions(b, ws, "/candidates"));
-    } else {
-        set.rows.resize(count);
-        for (std::size_t i = 0; i < count; ++i) set.rows[i] = static_cast<std::uint32_t>(i);
-    }
-    return check_unique(ws, 0, count, "/candidates");
+    if (!read) return read;
+    if (set.catalogue) return look_up_actions(b, ws);
+    set.rows.resize(set.actions.rows());
+    for (std::size_t i = 0; i < set.rows.size(); ++i) set.rows[i] = static_cast<std::uint32_t>(i);
+    return {};
+}
+
+inline error no_candidates() {
+    return error{error_kind::schema, "schema.no_candidates", "the list of candidates is empty", "",
+                 "leave candidates out to generate them from the catalogue"};
 }
 
 inline error nothing_to_generate_from() {
@@ -157,71 +183,88 @@ inline frame frame_of(const bundle::impl& b, const workspace::impl& ws, std::siz
             .catalogue = set.catalogue};
 }
 
-OPSPILOT_INLINE status decide_json(const std::shared_ptr<const bundle>& b, const json_inputs& in, workspace::impl& ws,
-                                   const circumstances& now, decision& out) {
-    bind(ws, b);
-    const bundle::impl& state = b->state();
-    if (in.task.size() > state.limits.task_bytes)
-        return too_many("bytes of task", in.task.size(), state.limits.task_bytes, "/task", "task_bytes");
-    ws.strings->reset();
-    ws.tasks.clear();
-    if (status read = ws.tasks.read_json(in.task, *ws.strings, in.now_us, ws.reader, 1); !read) return below("/task", std::move(read).error());
-    if (ws.tasks.rows() != 1)
-        return error{error_kind::schema, "schema.not_one_task", "expected one task as a JSON object", "/task", "batches go through decide_batch"};
-    OPSPILOT_CHECK(in.candidates.data() == nullptr ? generate_candidates(state, ws, 0, in.now_us) : read_json_candidates(state, in, ws));
-    decide_frame(b, frame_of(state, ws, 0, 0, ws.candidates.rows.size(), in.now_us), ws, now, out);
-    return {};
-}
-
-OPSPILOT_INLINE status decide_json(const std::shared_ptr<const bundle>& b, const json_inputs& in, workspace& ws, const circumstances& now,
-                                   decision& out) {
-    return decide_json(b, in, *ws.state, now, out);
-}
-
-OPSPILOT_INLINE status decide_arrow(const std::shared_ptr<const bundle>& b, const arrow_batch& batch, std::int64_t now_us,
-                                    workspace::impl& ws, const circumstances& now,
-                                    const std::function<bool(std::size_t, const decision&)>& sink) {
+OPSPILOT_INLINE status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                  const circumstances& now, decision& out) {
     bind(ws, b);
     const bundle::impl& state = b->state();
     candidate_set& set = ws.candidates;
-    ws.strings->reset();
-    ws.tasks.clear();
-    if (status read = append_arrow(ws.tasks, *batch.task_schema, *batch.tasks, *ws.strings, now_us); !read)
-        return below("/tasks ", std::move(read).error());
+    if (in.tasks.json.size() > state.limits.task_bytes)
+        return too_many("bytes of task", in.tasks.json.size(), state.limits.task_bytes, "/task", "task_bytes");
+    if (status read = read_tasks(state, in.tasks, in.now_us, 1, ws); !read) return below("/task", std::move(read).error());
+    if (ws.tasks.rows() != 1)
+        return error{error_kind::schema, "schema.not_one_task", fmt::format("expected one task, found {}", ws.tasks.rows()), "/task",
+                     "batches go through decide_batch"};
+    if (!in.candidates.given()) {
+        OPSPILOT_CHECK(generate_candidates(state, ws, 0, in.now_us));
+    } else {
+        status read = read_candidate_rows(state, in, ws, state.limits.candidates, nullptr);
+        if (read && set.rows.empty()) read = no_candidates();
+        if (read) read = check_unique(ws, 0, set.rows.size());
+        if (!read) return below("/candidates", std::move(read).error());
+    }
+    decide_frame(b, frame_of(state, ws, 0, 0, set.rows.size(), in.now_us), ws, now, out);
+    return {};
+}
+
+/// Where the candidates of each task start; the index ascends and stays within the tasks.
+inline result<std::vector<std::uint32_t>> candidate_starts(std::span<const std::uint32_t> task_index, std::size_t tasks) {
+    std::vector<std::uint32_t> starts(tasks + 1, 0);
+    for (std::size_t i = 0; i < task_index.size(); ++i) {
+        const std::string where = fmt::format("/{}/task_index", i);
+        if (task_index[i] >= tasks)
+            return error{error_kind::schema, "schema.out_of_range", fmt::format("task_index {} with {} tasks", task_index[i], tasks), where,
+                         "it counts tasks from 0"};
+        if (i > 0 && task_index[i] < task_index[i - 1])
+            return error{error_kind::schema, "schema.order", "task_index must ascend", where, "sort the candidates by it"};
+        ++starts[task_index[i] + 1];
+    }
+    for (std::size_t t = 0; t < tasks; ++t) starts[t + 1] += starts[t];
+    return starts;
+}
+
+/// Every task has at least one candidate, not too many, and none twice.
+inline status check_candidates(const bundle::impl& b, workspace::impl& ws, std::span<const std::uint32_t> starts) {
+    for (std::size_t t = 0; t + 1 < starts.size(); ++t) {
+        const std::size_t count = starts[t + 1] - starts[t];
+        const std::string where = fmt::format(" of task {}", t);
+        if (count > b.limits.candidates) return too_many("candidates", count, b.limits.candidates, where, "candidates");
+        if (count == 0) return below(where, no_candidates());
+        OPSPILOT_CHECK(check_unique(ws, starts[t], starts[t + 1]));
+    }
+    return {};
+}
+
+OPSPILOT_INLINE status decide_many(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                   const circumstances& now, const std::function<bool(std::size_t, const decision&)>& sink) {
+    bind(ws, b);
+    const bundle::impl& state = b->state();
+    candidate_set& set = ws.candidates;
+    if (status read = read_tasks(state, in.tasks, in.now_us, most_batch_rows, ws); !read) return below("/tasks", std::move(read).error());
     const std::size_t tasks = ws.tasks.rows();
-    std::vector<std::uint32_t> starts;  // candidates of task t are [starts[t], starts[t + 1])
-    if (batch.candidates != nullptr) {
-        const auto append = [&](table& actions) {
-            table* pairs = state.schema.fields(role::candidate).empty() ? nullptr : &set.pairs;
-            return append_arrow_candidates(*batch.candidate_schema, *batch.candidates, actions, pairs, *ws.strings, now_us);
-        };
-        if (status read = read_candidates(state, ws, append); !read) return below("/candidates ", std::move(read).error());
-        OPSPILOT_TRY(starts, task_starts(*batch.candidate_schema, *batch.candidates, tasks));
-        if (set.catalogue) {
-            OPSPILOT_CHECK(look_up_actions(state, ws, "/candidates"));
-        } else {
-            set.rows.resize(set.actions.rows());
-            for (std::size_t i = 0; i < set.rows.size(); ++i) set.rows[i] = static_cast<std::uint32_t>(i);
+    std::vector<std::uint32_t> starts;
+    if (in.candidates.given()) {
+        std::vector<std::uint32_t> task_index;
+        status read = read_candidate_rows(state, in, ws, most_batch_rows, &task_index);
+        if (read) {
+            auto made = candidate_starts(task_index, tasks);
+            read = made ? check_candidates(state, ws, starts = std::move(made).value()) : status(std::move(made).error());
         }
-        for (std::size_t t = 0; t < tasks; ++t) {
-            const std::size_t count = starts[t + 1] - starts[t];
-            if (count > state.limits.candidates) return too_many("candidates", count, state.limits.candidates, fmt::format("task {}", t), "candidates");
-            if (count == 0)
-                return error{error_kind::schema, "schema.no_candidates", "the task has no candidates", fmt::format("task {}", t),
-                             "leave the task out, or candidates altogether to generate them"};
-            OPSPILOT_CHECK(check_unique(ws, starts[t], starts[t + 1], "/candidates"));
-        }
+        if (!read) return below("/candidates", std::move(read).error());
     } else if (!state.generate) {
         return nothing_to_generate_from();
     }
     decision d;
     for (std::size_t t = 0; t < tasks; ++t) {
-        if (starts.empty()) {
-            OPSPILOT_CHECK(generate_candidates(state, ws, t, now_us));
-            decide_frame(b, frame_of(state, ws, t, 0, set.rows.size(), now_us), ws, now, d);
+        std::size_t first = 0;
+        std::size_t count = 0;
+        if (in.candidates.given()) {
+            first = starts[t];
+            count = starts[t + 1] - first;
         } else {
-            decide_frame(b, frame_of(state, ws, t, starts[t], starts[t + 1] - starts[t], now_us), ws, now, d);
+            OPSPILOT_CHECK(generate_candidates(state, ws, t, in.now_us));
+            count = set.rows.size();
         }
+        decide_frame(b, frame_of(state, ws, t, first, count, in.now_us), ws, now, d);
         if (!sink(t, d)) break;
     }
     return {};

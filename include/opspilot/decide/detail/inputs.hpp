@@ -14,27 +14,23 @@
 
 namespace opspilot::detail {
 
-/// One decision in JSON. `candidates` without data: generate from the catalogue.
-struct json_inputs {
-    std::string_view task;
-    std::string_view candidates;
+/// What a call brings.
+struct call_inputs {
+    table_source tasks;
+    table_source candidates;
     std::int64_t now_us = 0;
 };
 
 /// Shapes the workspace for a bundle.
 void bind(workspace::impl& ws, const std::shared_ptr<const bundle>& b);
 
-/// Reads the inputs, then decides. On an error `out` is as it was.
-[[nodiscard]] status decide_json(const std::shared_ptr<const bundle>& b, const json_inputs& inputs, workspace::impl& ws,
-                                 const circumstances& now, decision& out);
-/// For callers that own a whole workspace.
-[[nodiscard]] status decide_json(const std::shared_ptr<const bundle>& b, const json_inputs& inputs, workspace& ws,
-                                 const circumstances& now, decision& out);
+/// Reads one task and its candidates, then decides. On an error `out` is as it was.
+[[nodiscard]] status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                const circumstances& now, decision& out);
 
-/// Reads all columns, then decides task by task.
-[[nodiscard]] status decide_arrow(const std::shared_ptr<const bundle>& b, const arrow_batch& batch, std::int64_t now_us,
-                                  workspace::impl& ws, const circumstances& now,
-                                  const std::function<bool(std::size_t, const decision&)>& sink);
+/// Reads all rows, then decides task by task.
+[[nodiscard]] status decide_many(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                 const circumstances& now, const std::function<bool(std::size_t, const decision&)>& sink);
 
 }  // namespace opspilot::detail
 

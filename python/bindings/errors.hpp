@@ -1,0 +1,25 @@
+// Errors as values become exceptions of the Python package: one class per kind, with code, where and hint.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <utility>
+
+#include "opspilot/base/result.hpp"
+
+namespace opspilot::python {
+
+/// Raises the class of `opspilot.errors` that belongs to the error's kind. Needs the GIL.
+[[noreturn]] void raise(const error& problem);
+
+/// The value, or the exception. Needs the GIL.
+template <class T>
+T unwrap(result<T>&& outcome) {
+    if (!outcome) raise(outcome.error());
+    return std::move(outcome).value();
+}
+inline void unwrap(status&& outcome) {
+    if (!outcome) raise(outcome.error());
+}
+
+}  // namespace opspilot::python
