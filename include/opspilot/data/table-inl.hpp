@@ -146,45 +146,18 @@ OPSPILOT_INLINE status table::end_row(interner& strings, std::int64_t now_us) {
         return error{error_kind::usage, "usage.no_row", "a row was ended that was not begun", "", "call begin_row first"};
     const std::span<const opspilot::field> fields =
         columns_.empty() ? std::span<const opspilot::field>{} : schema_->fields(role_);
-    const auto fill = [&](std::uint32_t i) -> bool {  // false: required and not there
-        column& c = columns_[i];
-        if (table_access::state(*this, i) == given::value) {
-            c.state.back() = cell_state::present;
-        } else if (fields[i].default_value.index() != 0) {
-            c.state.back() = cell_state::defaulted;
-            table_access::store_default(c, fields[i], strings);
-        } else {
-            return fields[i].optional;
-        }
-        return true;
-    };
-    const auto refuse = [&](std::uint32_t i) {
-        error problem = table_access::missing(*this, i);
-        drop_row();
-        return problem;
-    };
     // Dates first: they may themselves be defaulted.
-    for (std::uint32_t i = 0; i < fields.size(); ++i)
-        if (fields[i].max_age_us == 0 && !fill(i)) return refuse(i);
-    for (std::uint32_t i = 0; i < fields.size(); ++i) {
-        if (fields[i].max_age_us == 0) continue;
-        const column& dates = columns_[schema_->dated_by(role_, i)];
-        const std::int64_t date = dates.integers.back();
-        // The difference of two 64-bit times need not fit 64 bits with a sign; without one it does.
-        const bool old =
-            date<now_us&& static_cast<std::uint64_t>(now_us) - static_cast<std::uint64_t>(date)> static_cast<std::uint64_t>(
-                fields[i].max_age_us);
-        const bool stale = dates.valued.back() != 0 ? old : table_access::state(*this, i) == given::value;
-        if (!stale) {
-            if (!fill(i)) return refuse(i);
-            continue;
+    for (const bool aged : {false, true}) {
+        for (std::uint32_t i = 0; i < fields.size(); ++i) {
+            if ((fields[i].max_age_us != 0) != aged) continue;
+            cell_state state = cell_state::missing;
+            if (!table_access::settle(*this, i, rows_, table_access::state(*this, i) == given::value, now_us, state)) {
+                error problem = table_access::missing(*this, i);
+                drop_row();
+                return problem;
+            }
+            table_access::put(columns_[i], fields[i], rows_, state, strings);
         }
-        column& c = columns_[i];
-        c.state.back() = cell_state::stale;
-        if (fields[i].default_value.index() != 0)
-            table_access::store_default(c, fields[i], strings);
-        else
-            table_access::erase(c, fields[i].type);
     }
     filling_ = false;
     ++rows_;

@@ -89,32 +89,74 @@ struct table_access {
         t.rows_ = rows;
     }
 
-    /// Takes the value away again.
-    static void erase(column& c, field_type type) noexcept {
-        c.valued.back() = 0;
-        switch (type) {
-            case field_type::boolean:
-            case field_type::integer:
-            case field_type::timestamp: c.integers.back() = 0; break;
-            case field_type::number: c.numbers.back() = std::numeric_limits<double>::quiet_NaN(); break;
-            case field_type::text: c.codes.back() = no_code; break;
-            case field_type::text_list: empty_list(c); break;
+    /// Adds rows of empty slots to every column but lists, which grow row by row.
+    static void grow(table& t, std::size_t rows) {
+        for (std::uint32_t i = 0; i < t.columns_.size(); ++i) {
+            column& c = t.columns_[i];
+            const std::size_t total = t.rows_ + rows;
+            c.state.resize(total, cell_state::missing);
+            c.valued.resize(total, 0);
+            switch (declared(t, i).type) {
+                case field_type::boolean:
+                case field_type::integer:
+                case field_type::timestamp: c.integers.resize(total, 0); break;
+                case field_type::number: c.numbers.resize(total, std::numeric_limits<double>::quiet_NaN()); break;
+                case field_type::text: c.codes.resize(total, no_code); break;
+                case field_type::text_list: break;
+            }
         }
     }
 
-    /// The declared default, which has the field's type.
-    static void store_default(column& c, const field& f, interner& strings) {
+    /// What stands in a cell of a row once it is known whether a value was given; false: required and not there. Fields that
+    /// date others must be settled before those.
+    static bool settle(const table& t, std::uint32_t index, std::size_t row, bool is_given, std::int64_t now_us,
+                       cell_state& state) noexcept {
+        const field& f = declared(t, index);
+        if (f.max_age_us != 0) {
+            const column& dates = t.columns_[t.schema_->dated_by(t.role_, index)];
+            const std::int64_t date = dates.integers[row];
+            // The difference of two 64-bit times need not fit 64 bits with a sign; without one it does.
+            const bool old =
+                date<now_us&& static_cast<std::uint64_t>(now_us) - static_cast<std::uint64_t>(date)> static_cast<std::uint64_t>(
+                    f.max_age_us);
+            if (dates.valued[row] != 0 ? old : is_given) {
+                state = cell_state::stale;
+                return true;
+            }
+        }
+        if (is_given) {
+            state = cell_state::present;
+            return true;
+        }
+        const bool stands_in = f.default_value.index() != 0;
+        state = stands_in ? cell_state::defaulted : cell_state::missing;
+        return stands_in || f.optional;
+    }
+
+    /// Puts the state and, unless the given value stays, the default or nothing into a cell. Lists: the last one only.
+    static void put(column& c, const field& f, std::size_t row, cell_state state, interner& strings) {
+        c.state[row] = state;
+        if (state == cell_state::present) {
+            c.valued[row] = 1;
+            return;
+        }
+        const bool stands_in = f.default_value.index() != 0;
+        c.valued[row] = stands_in ? 1 : 0;
         switch (f.type) {
-            case field_type::boolean: store_integer(c, std::get<bool>(f.default_value) ? 1 : 0); break;
+            case field_type::boolean: c.integers[row] = stands_in && std::get<bool>(f.default_value) ? 1 : 0; break;
             case field_type::integer:
-            case field_type::timestamp: store_integer(c, std::get<std::int64_t>(f.default_value)); break;
-            case field_type::number: store_number(c, std::get<double>(f.default_value)); break;
-            case field_type::text: store_code(c, strings.code(std::get<std::string>(f.default_value))); break;
+            case field_type::timestamp: c.integers[row] = stands_in ? std::get<std::int64_t>(f.default_value) : 0; break;
+            case field_type::number:
+                c.numbers[row] = stands_in ? std::get<double>(f.default_value) : std::numeric_limits<double>::quiet_NaN();
+                break;
+            case field_type::text:
+                c.codes[row] = stands_in ? strings.code(std::get<std::string>(f.default_value)) : no_code;
+                break;
             case field_type::text_list:
                 empty_list(c);
+                if (!stands_in) break;
                 for (const std::string& item : std::get<std::vector<std::string>>(f.default_value))
                     push_item(c, strings.code(item));
-                c.valued.back() = 1;
                 break;
         }
     }

@@ -1,0 +1,1 @@
+#include "opspilot/data/arrow-inl.hpp"
