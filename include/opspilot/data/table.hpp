@@ -108,6 +108,6 @@ private:
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
-#include "opspilot/data/row_json-inl.hpp"
+#include "opspilot/data/row_json.hpp"
 #include "opspilot/data/table-inl.hpp"
 #endif
