@@ -19,26 +19,23 @@ step "ruff" check_ruff
 step "mypy" check_types
 step "arrows" python scripts/check_arrows.py
 
-configure_release() {
+build_release() {
     cmake -S . -B "$build" "${cmake_common[@]}" -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DOPSPILOT_TESTS=ON -DOPSPILOT_EXAMPLES=ON \
-        -DOPSPILOT_BENCHMARKS=OFF -DOPSPILOT_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
+        -DOPSPILOT_BENCHMARKS=OFF -DOPSPILOT_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python" && cmake --build "$build" -j "$opspilot_jobs"
 }
-quiet_step "configure" configure_release
-quiet_step "build (g++, warnings are errors)" cmake --build "$build" -j "$opspilot_jobs"
-step "clang warnings" python scripts/lib/clang.py warnings "$build"
-step "clang-tidy (changed files)" python scripts/lib/clang.py tidy "$build" --seconds "${OPSPILOT_TIDY_SECONDS:-90}"
-quiet_step "C, C++ and install tests" run_ctest "$build" "$results/release.xml"
-
-quiet_step "Python package" install_package "$build"
-step "Python tests" python -m pytest --junitxml="$results/python.xml" -m "not nightly"
+if quiet_step "build (g++, warnings are errors)" build_release; then
+    step "clang warnings" python scripts/lib/clang.py warnings "$build"
+    step "clang-tidy (changed files)" python scripts/lib/clang.py tidy "$build" --seconds "${OPSPILOT_TIDY_SECONDS:-90}"
+    quiet_step "C, C++ and install tests" run_ctest "$build" "$results/release.xml"
+    quiet_step "Python package" install_package "$build" &&
+        step "Python tests" python -m pytest --junitxml="$results/python.xml" -m "not nightly"
+fi
 
 # The sanitizer build is made inside another project, tests/install/subdirectory: the door that find_package does not test.
-configure_sanitized() {
+build_sanitized() {
     cmake -S tests/install/subdirectory -B "$sanitized" "${cmake_common[@]}" -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="-O1 -g1" \
-        -DCMAKE_CXX_FLAGS="-O1 -g1" -DOPSPILOT_SANITIZE=address,undefined -DOPSPILOT_TESTS=ON
+        -DCMAKE_CXX_FLAGS="-O1 -g1" -DOPSPILOT_SANITIZE=address,undefined -DOPSPILOT_TESTS=ON && cmake --build "$sanitized" -j "$opspilot_jobs"
 }
-quiet_step "configure with sanitizers" configure_sanitized
-quiet_step "build with sanitizers" cmake --build "$sanitized" -j "$opspilot_jobs"
-quiet_step "tests under sanitizers" run_ctest "$sanitized" "$results/sanitizer.xml"
+quiet_step "build with sanitizers" build_sanitized && quiet_step "tests under sanitizers" run_ctest "$sanitized" "$results/sanitizer.xml"
 
 summary "$set_up" "C and C++=$results/release.xml" "under sanitizers=$results/sanitizer.xml" "Python=$results/python.xml"

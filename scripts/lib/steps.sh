@@ -26,17 +26,22 @@ quiet_step() {
 shown_on_failure() {
     local log=$1; shift
     "$@" >"$log" 2>&1 && return 0
-    grep -nE 'FAILED|error|Error|\*\*\*' "$log" | head -n 60
+    grep -nE '(^FAILED| error|Error |\*\*\*)' "$log" | cut -c1-300 | head -n 40
     echo "... the end of $log:"
-    tail -n 80 "$log"
+    tail -n 60 "$log" | cut -c1-300
     return 1
 }
 
 cpp_files() {
-    git ls-files '*.hpp' '*.h' '*.cpp' '*.c' | grep -v '^tests/scripts/bad_tree/' || find include src capi python tests examples benchmarks \
-        \( -name '*.hpp' -o -name '*.h' -o -name '*.cpp' -o -name '*.c' \) -not -path '*/bad_tree/*'
+    { git ls-files --cached --others --exclude-standard -- '*.hpp' '*.h' '*.cpp' '*.c' 2>/dev/null ||
+        find include src capi python tests examples benchmarks -name '*.[hc]pp' -o -name '*.[hc]'; } | grep -v 'tests/scripts/bad_tree/'
 }
-check_format() { cpp_files | xargs clang-format-19 --dry-run --Werror && ruff format --check --quiet .; }
+check_format() {
+    local wrong
+    wrong=$(cpp_files | xargs -P "$opspilot_jobs" -n 20 clang-format-19 --dry-run --Werror 2>&1 | grep -oE '^[^ :]+:[0-9]+' | sort -t: -k1,1 -u)
+    [ -z "$wrong" ] || printf '%s\n' "$wrong" "clang-format-19 -i on these files" >&2
+    ruff format --check --quiet . && [ -z "$wrong" ]
+}
 check_ruff() { ruff check --quiet .; }
 check_types() { mypy && mypy --strict scripts/*.py scripts/lib/*.py; }
 
