@@ -1,5 +1,32 @@
 /// \file
 /// The stages of a bundle's ranking: each reads features and earlier stages, and adds one column of scores per candidate.
+///
+/// rank/stages.json:
+///     {"version": 1,
+///      "stages": [{"name": "intent", "kind": "text_classifier", "model": "rank/intent.model", "classes_from": "action.id"},
+///                 {"name": "choice", "kind": "choice", "model": "rank/choice.model"},
+///                 {"name": "rank", "kind": "trees", "model": "rank/model.txt", "fingerprint": "…"}],
+///      "rank_by": "rank", "linear": "choice", "override": "intent"}
+///
+/// kind             score of a candidate
+/// text_classifier  log-probability of its class (the value of the text field `classes_from`) among the candidates' classes and
+///                  "override"; `no_class_log_probability` when its value is no class of the model
+/// choice           log-probability of its utility among the candidates and the outside option, if the model has one
+/// linear           linear.json: dense columns and sparse blocks
+/// trees            a LightGBM model: its raw score (`output` picks one of several), read from float32 columns
+/// host             the number in `field` ("candidate.score"): a score the host brings; NaN where there is none
+///
+/// Models find their columns by name, whatever the order: a column of the plan, or what an earlier stage gives:
+///     stage.NAME                   the score, as float32
+///     stage.NAME.rank              how many candidates have a higher score
+///     stage.NAME.margin            score minus the best score of another candidate; 0 when there is no other
+///     stage.NAME.log_probability   text_classifier and choice: the score
+///     stage.NAME.probability       text_classifier and choice: its exponential
+///     stage.NAME.override          text_classifier with an override class, choice with an outside option: the probability that
+///                                  none of the candidates is chosen, the same for all of them
+/// Trees and linear models read all of these; text classifiers and choice models read columns of the plan. Names in a
+/// LightGBM model may be written as `lightgbm_feature_name` writes them, and `"features": [name…]` on the stage stands in for
+/// names that the model lacks (its own Column_0, Column_1 …).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +43,10 @@
 
 namespace opspilot {
 
-/// Scratch of one thread for `pipeline::score`.
+/// Score of a candidate whose value is no class of a text classifier: the logarithm of a probability of 1e-13.
+inline constexpr double no_class_log_probability = -30.0;
+
+/// Scratch of one thread for `pipeline::score`. Keeps its memory: nothing is allocated once it has grown.
 class OPSPILOT_API rank_workspace {
 public:
     rank_workspace();
@@ -33,6 +63,12 @@ public:
     /// `load(name)` returns the bytes of a part of the bundle ("rank/model.txt"). Every model's feature names, count and
     /// fingerprint are checked against the plan: what disagrees is refused by name. Action ids of classifiers are looked up in
     /// (and inserted into) `strings`.
+    ///
+    /// Errors, with the place in stages.json and in the model: those of the models; kind model: model.json_… and field errors
+    /// of the document, model.version, model.stage_name, model.stage_twice, model.stage_unknown, model.stage_order,
+    /// model.stage_key, model.no_stages, model.limit_stages, model.outputs, model.no_override, model.feature_count,
+    /// model.block; kind features: features.unknown_column (the nearest name is offered), features.fingerprint,
+    /// features.unknown_block, features.dimension; kind schema for fields.
     [[nodiscard]] static result<pipeline> parse(std::string_view stages_json,
                                                 const std::function<result<std::string_view>(std::string_view)>& load,
                                                 const schema& s, const feature_plan& plan, dictionary& strings);
@@ -40,6 +76,8 @@ public:
     [[nodiscard]] std::span<const std::string> stage_names() const noexcept;
 
     /// Scores all candidates by stages 0 … `last` (default: all). `stage_scores(k)` of the workspace then holds stage k.
+    /// Errors: usage.length when features and frame disagree; model.score_not_finite when a model's score is not a number
+    /// (a linear model read a missing value), model.score_missing when the host's score orders candidates and is missing.
     [[nodiscard]] status score(const frame& f, const feature_matrix& features, rank_workspace& scratch,
                                std::size_t last = SIZE_MAX) const;
     /// Scores of stage k for each candidate, from the last `score` call on this workspace.
@@ -49,6 +87,7 @@ public:
     [[nodiscard]] std::size_t ranking_stage() const noexcept;
     [[nodiscard]] int linear_stage() const noexcept;
     /// Probability that the operator would do none of the candidates ("override"), from the stage that models it; 0 = none does.
+    /// That stage stands at or before the ranking and the linear one, so the figure is there on every rung.
     [[nodiscard]] double override_probability(const rank_workspace& scratch) const noexcept;
 
     struct impl;

@@ -1,0 +1,1 @@
+#include "opspilot/rank/pipeline-inl.hpp"
