@@ -167,9 +167,7 @@ def check_include(path: Path, place: Place, number: int, bracket: str, header: s
             yield Finding(here, number, "detail", f"a public header includes the internal {header}")
     if target.kind == "inl":
         if place.kind in ("public", "detail") and not (guarded and target.room == place.room):
-            yield Finding(
-                here, number, "inl", f"{header} is a body: here under OPSPILOT_HEADER_ONLY only, one of this room"
-            )
+            yield Finding(here, number, "inl", f"{header} is a body: here under OPSPILOT_HEADER_ONLY only, one of this room")
         elif place.kind == "outside":
             yield Finding(here, number, "inl", f"{header} is a body: include the header that declares it")
     if place.kind in ("outside",) or place.room == "" or target.room == "":
@@ -180,9 +178,7 @@ def check_include(path: Path, place: Place, number: int, bracket: str, header: s
         yield Finding(here, number, "room", f"{header}: no such room '{target.room}'")
     elif target.room != place.room and target.room not in KNOWS[place.room]:
         knows = " ".join(sorted(KNOWS[place.room])) or "nobody"
-        yield Finding(
-            here, number, "room", f"room '{place.room}' must not know '{target.room}' ({header}); it knows {knows}"
-        )
+        yield Finding(here, number, "room", f"room '{place.room}' must not know '{target.room}' ({header}); it knows {knows}")
 
 
 def check_cpp(path: Path, text: str) -> Iterator[Finding]:
@@ -215,9 +211,7 @@ def check_cpp(path: Path, text: str) -> Iterator[Finding]:
     if place.kind == "source" and path.suffix == ".cpp":
         bodies = (f"opspilot/{place.room}/", "-inl.hpp", "/detail/")
         if not any(h.startswith(bodies[0]) and (h.endswith(bodies[1]) or bodies[2] in h) for h in included):
-            yield Finding(
-                here, 1, "source", f"includes no body of room '{place.room}': both targets need it in -inl.hpp"
-            )
+            yield Finding(here, 1, "source", f"includes no body of room '{place.room}': both targets need it in -inl.hpp")
 
 
 def imported_modules(tree: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -259,9 +253,7 @@ def check_python(path: Path, text: str) -> Iterator[Finding]:
         if target == module:
             continue
         if target in PYTHON_TOP and not (module == "cli" and target == "demo"):
-            yield Finding(
-                here, number, "python", f"'{module}' imports '{target}': hosts sit on top, nothing reaches up to them"
-            )
+            yield Finding(here, number, "python", f"'{module}' imports '{target}': hosts sit on top, nothing reaches up to them")
 
 
 def check_tree(root: Path) -> list[Finding]:
@@ -295,9 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
         for room, known in rooms_of_the_build(build.read_text(encoding="utf-8")).items():
             if not known <= KNOWS.get(room, frozenset()):
                 extra = " ".join(sorted(known - KNOWS.get(room, frozenset())))
-                findings.append(
-                    Finding("cmake/rooms.cmake", 1, "room", f"links '{room}' with {extra}, which it must not know")
-                )
+                findings.append(Finding("cmake/rooms.cmake", 1, "room", f"links '{room}' with {extra}, which it must not know"))
     for finding in findings:
         print(finding)
     return 1 if findings else 0

@@ -92,9 +92,7 @@ def git(*arguments: str) -> list[str]:
 def changed_files() -> list[Path]:
     """Files that differ from the main branch (or, on it, that the last commits touched), newest change first."""
     head = git("rev-parse", "HEAD")
-    base = (
-        [os.environ["OPSPILOT_BASE"]] if os.environ.get("OPSPILOT_BASE") else git("merge-base", "HEAD", "origin/main")
-    )
+    base = [os.environ["OPSPILOT_BASE"]] if os.environ.get("OPSPILOT_BASE") else git("merge-base", "HEAD", "origin/main")
     span = [f"-{COMMITS}"] if not base or base == head else [f"{base[0]}..HEAD"]
     names = git("diff", "--name-only", "HEAD") + git("ls-files", "--others", "--exclude-standard")
     names += git("log", "--format=", "--name-only", *span)

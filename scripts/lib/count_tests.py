@@ -73,8 +73,7 @@ def main(arguments: list[str]) -> int:
             counts = Counter(failed=1)
         total += counts
         parts.append(
-            f"{name} {counts['passed']}"
-            + "".join(f", {counts[what]} {what}" for what in ("failed", "skipped") if counts[what])
+            f"{name} {counts['passed']}" + "".join(f", {counts[what]} {what}" for what in ("failed", "skipped") if counts[what])
         )
     print("; ".join(parts))
     tail = f", {total['skipped']} skipped" if total["skipped"] else ""

@@ -38,9 +38,9 @@ cpp_files() {
 }
 check_format() {
     local wrong
-    wrong=$(cpp_files | xargs -P "$opspilot_jobs" -n 20 clang-format-19 --dry-run --Werror 2>&1 | grep -oE '^[^ :]+:[0-9]+' | sort -t: -k1,1 -u)
+    wrong=$(cpp_files | xargs clang-format-19 --dry-run --Werror 2>&1 | grep -oE '^[^ :]+:[0-9]+' | sort -t: -k1,1 -u)
     [ -z "$wrong" ] || printf '%s\n' "$wrong" "clang-format-19 -i on these files" >&2
-    ruff format --check --quiet . && [ -z "$wrong" ]
+    ruff format --check --quiet --output-format concise . && [ -z "$wrong" ]
 }
 check_ruff() { ruff check --quiet .; }
 check_types() { mypy && mypy --strict scripts/*.py scripts/lib/*.py; }
