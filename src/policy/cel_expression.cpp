@@ -1,0 +1,1 @@
+#include "opspilot/policy/cel/expression-inl.hpp"

@@ -1,0 +1,2 @@
+#include "opspilot/policy/detail/cel/lower-inl.hpp"
+#include "opspilot/policy/detail/cel/machine-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/policy/cel/value-inl.hpp"
