@@ -1,0 +1,280 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "opspilot/learn/detail/softmax_solvers.hpp"
+#include "opspilot/learn/lbfgs.hpp"
+
+namespace opspilot::detail {
+
+/// Loss and gradient. Rows are handled in pieces of fixed size and features in pieces of about equal work; within a piece the
+/// order is fixed, and pieces are summed in order, so the numbers do not depend on the threads.
+template <class Scalar>
+class softmax_objective {
+public:
+    softmax_objective(const softmax_rows& rows, const softmax_options& options, const parallel_for& threads)
+        : rows_(rows), options_(options), threads_(threads), width_(rows.in->slot_count) {
+        // The sparse rows by feature: the gradient of a feature is summed by one piece alone.
+        const std::size_t features = rows.bucket.size();
+        column_start_.assign(features + 1, 0);
+        for (std::size_t f = 0; f < features; ++f) column_start_[f + 1] = column_start_[f] + rows.count[f];
+        column_row_.resize(column_start_.back());
+        column_value_.resize(column_start_.back());
+        std::vector<std::size_t> next(column_start_.begin(), column_start_.end() - 1);
+        for (std::size_t i = 0; i < rows.size() && features > 0; ++i)
+            rows.each_feature(i, [&](std::size_t f, float value) {
+                if (f >= features) return;
+                column_row_[next[f]] = static_cast<std::uint32_t>(i);
+                column_value_[next[f]++] = value;
+            });
+        residual_start_.push_back(0);
+        for (std::size_t i = 0; i < rows.size(); ++i) residual_start_.push_back(residual_start_.back() + rows.active(i).size());
+        residual_.resize(residual_start_.back());
+        piece_loss_.resize((rows.size() + rows_per_piece - 1) / rows_per_piece);
+        piece_beta_.resize(piece_loss_.size() * rows.in->option_columns);
+        // Pieces of features.
+        feature_piece_.push_back(0);
+        const std::size_t aim = column_start_.back() / 64 + 1;
+        for (std::size_t f = 0; f < features; ++f)
+            if (column_start_[f + 1] - column_start_[feature_piece_.back()] + (f + 1 - feature_piece_.back()) >= aim)
+                feature_piece_.push_back(f + 1);
+        for (std::size_t f = feature_piece_.back() < features ? features : features + 1; f <= rows.features(); ++f)
+            feature_piece_.push_back(f);
+        piece_penalty_.resize(feature_piece_.size());
+    }
+
+    [[nodiscard]] std::size_t parameters() const noexcept { return rows_.features() * width_ + rows_.in->option_columns; }
+
+    double operator()(std::span<const Scalar> w, std::span<Scalar> gradient) {
+        run_all(threads_, piece_loss_.size(), [&](std::size_t piece) { forward(piece, w); });
+        run_all(threads_, feature_piece_.size() - 1, [&](std::size_t piece) { backward(piece, w, gradient); });
+        double loss = std::accumulate(piece_loss_.begin(), piece_loss_.end(), 0.0);
+        data_loss = loss;
+        loss += std::accumulate(piece_penalty_.begin(), piece_penalty_.end(), 0.0);
+        const std::size_t columns = rows_.in->option_columns;
+        for (std::size_t j = 0; j < columns; ++j) {
+            const std::size_t at = rows_.features() * width_ + j;
+            const auto beta = static_cast<double>(w[at]);
+            double slope = options_.l2 * beta;
+            for (std::size_t piece = 0; piece < piece_loss_.size(); ++piece) slope += piece_beta_[piece * columns + j];
+            gradient[at] = static_cast<Scalar>(slope);
+            loss += 0.5 * options_.l2 * beta * beta;
+        }
+        return loss;
+    }
+
+    double data_loss = 0;  // of the last call, without the penalty
+
+private:
+    static constexpr std::size_t rows_per_piece = 512;
+
+    void forward(std::size_t piece, std::span<const Scalar> w) {
+        std::vector<Scalar> sums(rows_.most_active);
+        std::vector<double> utility(rows_.most_options);
+        const std::size_t columns = rows_.in->option_columns;
+        const Scalar* beta = w.data() + rows_.features() * width_;
+        double* slope = piece_beta_.data() + piece * columns;
+        std::fill(slope, slope + columns, 0.0);
+        double loss = 0;
+        const std::size_t last = std::min(rows_.size(), (piece + 1) * rows_per_piece);
+        for (std::size_t i = piece * rows_per_piece; i < last; ++i) {
+            const std::span<const std::uint32_t> active = rows_.active(i);
+            const std::size_t n = active.size();
+            std::fill(sums.begin(), sums.end(), Scalar{0});
+            rows_.each_feature(i, [&](std::size_t f, float value) {
+                const Scalar* from = w.data() + f * width_;
+                const auto x = static_cast<Scalar>(value);
+                if (n == width_)
+                    for (std::size_t a = 0; a < n; ++a) sums[a] += x * from[a];
+                else
+                    for (std::size_t a = 0; a < n; ++a) sums[a] += x * from[active[a]];
+            });
+            rows_.utilities(i, sums.data(), beta, utility.data());
+            const std::span<double> own(utility.data(), rows_.options(i));
+            loss += softmax_residual(own, rows_.in->chosen[rows_.row[i]], static_cast<double>(rows_.weight(i)));
+            for (std::size_t o = 0; o < own.size() && columns > 0; ++o)
+                if (rows_.inside(i, o))
+                    for (std::size_t j = 0; j < columns; ++j)
+                        slope[j] += own[o] * static_cast<double>(rows_.option_dense(i, o, j));
+            Scalar* residual = residual_.data() + residual_start_[i];
+            std::fill(residual, residual + n, Scalar{0});
+            rows_.to_slots(i, own.data(), residual);
+        }
+        piece_loss_[piece] = loss;
+    }
+
+    void add_residual(std::size_t i, float value, Scalar* to) const {
+        const std::span<const std::uint32_t> active = rows_.active(i);
+        const Scalar* residual = residual_.data() + residual_start_[i];
+        const auto x = static_cast<Scalar>(value);
+        if (active.size() == width_)
+            for (std::size_t a = 0; a < width_; ++a) to[a] += x * residual[a];
+        else
+            for (std::size_t a = 0; a < active.size(); ++a) to[active[a]] += x * residual[a];
+    }
+
+    void backward(std::size_t piece, std::span<const Scalar> w, std::span<Scalar> gradient) {
+        double penalty = 0;
+        for (std::size_t f = feature_piece_[piece]; f < feature_piece_[piece + 1]; ++f) {
+            const Scalar* from = w.data() + f * width_;
+            Scalar* to = gradient.data() + f * width_;
+            const double l2 = f == rows_.bias_feature() ? options_.bias_l2 : options_.l2;
+            double square = 0;
+            for (std::size_t s = 0; s < width_; ++s) {
+                to[s] = static_cast<Scalar>(l2) * from[s];
+                square += static_cast<double>(from[s]) * static_cast<double>(from[s]);
+            }
+            penalty += 0.5 * l2 * square;
+            if (f < rows_.bucket.size())
+                for (std::size_t e = column_start_[f]; e < column_start_[f + 1]; ++e)
+                    add_residual(column_row_[e], column_value_[e], to);
+            else
+                for (std::size_t i = 0; i < rows_.size(); ++i)
+                    add_residual(i, f == rows_.bias_feature() ? 1.0F : rows_.dense(i, f - rows_.bucket.size()), to);
+        }
+        piece_penalty_[piece] = penalty;
+    }
+
+    const softmax_rows& rows_;
+    const softmax_options& options_;
+    const parallel_for& threads_;
+    std::size_t width_;
+    std::vector<std::size_t> column_start_;
+    std::vector<std::uint32_t> column_row_;
+    std::vector<float> column_value_;
+    std::vector<std::size_t> residual_start_;
+    std::vector<Scalar> residual_;  // per row and active slot
+    std::vector<double> piece_loss_, piece_penalty_, piece_beta_;
+    std::vector<std::size_t> feature_piece_;
+};
+
+template <class Scalar>
+result<std::vector<Scalar>> train_lbfgs(const softmax_rows& rows, const softmax_options& options, const parallel_for& threads,
+                                        softmax_report& report) {
+    softmax_objective<Scalar> objective(rows, options, threads);
+    std::vector<Scalar> w(objective.parameters(), Scalar{0});
+    lbfgs_options settings;
+    settings.max_iterations = options.max_iterations;
+    settings.memory = options.memory;
+    settings.gradient_tolerance = options.tolerance;
+    const std::function<double(std::span<const Scalar>, std::span<Scalar>)> call = std::ref(objective);
+    OPSPILOT_TRY(const lbfgs_report found, minimise(call, std::span<Scalar>(w), settings));
+    report.iterations = found.iterations;
+    report.converged = found.reason == lbfgs_stop::gradient || found.reason == lbfgs_stop::decrease;
+    double total = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) total += static_cast<double>(rows.weight(i));
+    report.loss = total > 0 ? objective.data_loss / total : 0;
+    return w;
+}
+
+/// One AdaGrad step on n weights: gradient = x · residual + decay · w. The square root and the division are those of IEEE 754
+/// on every path.
+inline void adagrad_step(float* w, float* square, const float* residual, std::size_t n, float x, float decay,
+                         float rate) noexcept {
+    std::size_t a = 0;
+#if defined(__SSE2__)
+    const __m128 xs = _mm_set1_ps(x), ds = _mm_set1_ps(decay), rs = _mm_set1_ps(rate);
+    for (; a + 4 <= n; a += 4) {
+        const __m128 weight = _mm_loadu_ps(w + a);
+        const __m128 g = _mm_add_ps(_mm_mul_ps(xs, _mm_loadu_ps(residual + a)), _mm_mul_ps(ds, weight));
+        const __m128 sum = _mm_add_ps(_mm_loadu_ps(square + a), _mm_mul_ps(g, g));
+        _mm_storeu_ps(square + a, sum);
+        _mm_storeu_ps(w + a, _mm_sub_ps(weight, _mm_div_ps(_mm_mul_ps(rs, g), _mm_sqrt_ps(sum))));
+    }
+#endif
+    for (; a < n; ++a) {
+        const float g = x * residual[a] + decay * w[a];
+        square[a] += g * g;
+        w[a] -= rate * g / std::sqrt(square[a]);
+    }
+}
+
+OPSPILOT_INLINE std::vector<float> train_adagrad(const softmax_rows& rows, const softmax_options& options,
+                                                 softmax_report& report) {
+    struct feature {
+        std::size_t at;
+        float value, decay;
+    };
+    const std::size_t width = rows.in->slot_count, columns = rows.in->option_columns, count = rows.features();
+    std::vector<float> w(count * width + columns, 0.0F);
+    std::vector<float> square(w.size(), static_cast<float>(options.initial_square));
+    const auto total = static_cast<double>(rows.size());
+    const auto decay_of = [&](std::size_t f) {
+        const double l2 = f == rows.bias_feature() ? options.bias_l2 : options.l2;
+        return static_cast<float>(l2 / (f < rows.bucket.size() ? static_cast<double>(rows.count[f]) : total));
+    };
+    const auto column_decay = static_cast<float>(options.l2 / total);
+    std::vector<std::uint32_t> order(rows.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::mt19937_64 random(options.seed);
+    std::vector<feature> present;
+    const std::size_t padded = rows.most_active + 4;
+    std::vector<float> sums(padded), residual(padded), own_w(padded), own_square(padded), slope(columns);
+    std::vector<double> utility(rows.most_options);
+    double weight_sum = 0;
+    for (int epoch = 0; epoch < options.epochs; ++epoch) {
+        for (std::size_t i = order.size(); i-- > 1;) std::swap(order[i], order[random() % (i + 1)]);
+        const double fall = options.epochs > 1 ? 0.9 * epoch / (options.epochs - 1) : 0.0;
+        const auto rate = static_cast<float>(options.learning_rate * (1.0 - fall));
+        double loss = 0;
+        weight_sum = 0;
+        for (const std::uint32_t i : order) {
+            const std::span<const std::uint32_t> active = rows.active(i);
+            const std::size_t n = active.size();
+            present.clear();
+            rows.each_feature(i, [&](std::size_t f, float value) { present.push_back({f * width, value, decay_of(f)}); });
+            std::fill(sums.begin(), sums.end(), 0.0F);
+            const bool together = n > 0 && active[n - 1] - active[0] + 1 == n;  // neighbouring slots need no gathering
+            const std::size_t first = n > 0 ? active[0] : 0;
+            for (const feature& f : present) {
+                const float* from = w.data() + f.at;
+                if (together)
+                    for (std::size_t a = 0; a < n; ++a) sums[a] += f.value * from[first + a];
+                else
+                    for (std::size_t a = 0; a < n; ++a) sums[a] += f.value * from[active[a]];
+            }
+            rows.utilities(i, sums.data(), w.data() + count * width, utility.data());
+            const std::span<double> own(utility.data(), rows.options(i));
+            loss += softmax_residual(own, rows.in->chosen[rows.row[i]], static_cast<double>(rows.weight(i)));
+            weight_sum += static_cast<double>(rows.weight(i));
+            std::fill(residual.begin(), residual.end(), 0.0F);
+            rows.to_slots(i, own.data(), residual.data());
+            for (const feature& f : present) {
+                if (together) {
+                    adagrad_step(w.data() + f.at + first, square.data() + f.at + first, residual.data(), n, f.value, f.decay,
+                                 rate);
+                    continue;
+                }
+                float* to = w.data() + f.at;
+                float* to_square = square.data() + f.at;
+                for (std::size_t a = 0; a < n; ++a) {
+                    own_w[a] = to[active[a]];
+                    own_square[a] = to_square[active[a]];
+                }
+                adagrad_step(own_w.data(), own_square.data(), residual.data(), n, f.value, f.decay, rate);
+                for (std::size_t a = 0; a < n; ++a) {
+                    to[active[a]] = own_w[a];
+                    to_square[active[a]] = own_square[a];
+                }
+            }
+            if (columns == 0) continue;
+            std::fill(slope.begin(), slope.end(), 0.0F);
+            for (std::size_t o = 0; o < own.size(); ++o)
+                if (rows.inside(i, o))
+                    for (std::size_t j = 0; j < columns; ++j) slope[j] += static_cast<float>(own[o]) * rows.option_dense(i, o, j);
+            adagrad_step(w.data() + count * width, square.data() + count * width, slope.data(), columns, 1.0F, column_decay,
+                         rate);
+        }
+        report.loss = weight_sum > 0 ? loss / weight_sum : 0;
+        report.iterations = epoch + 1;
+    }
+    return w;
+}
+
+}  // namespace opspilot::detail

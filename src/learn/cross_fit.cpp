@@ -1,0 +1,1 @@
+#include "opspilot/learn/detail/cross_fit-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/learn/lbfgs-inl.hpp"

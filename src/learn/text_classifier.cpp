@@ -1,0 +1,1 @@
+#include "opspilot/learn/text_classifier-inl.hpp"
