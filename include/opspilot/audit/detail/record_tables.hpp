@@ -1,0 +1,68 @@
+/// \file
+/// Internal: the keys of a record line and of its parts.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "opspilot/base/document.hpp"
+
+namespace opspilot::detail {
+
+inline constexpr std::array<std::string_view, 5> record_verdicts{"abstain", "escalate", "suggest", "require_approval",
+                                                                 "auto_execute"};
+inline constexpr std::array<std::string_view, 1> record_types{"decision"};
+
+// In the order in which a line holds them. Numbers that may be null are of kind any and checked apart.
+inline constexpr std::array<document_field, 23> record_table{{
+    {"v", json_kind::integer, true, "version of the form of a line: 1"},
+    {"type", json_kind::text, true, "what the line records: decision", record_types},
+    {"id", json_kind::text, true, "id of the decision"},
+    {"time", json_kind::integer, true, "microseconds since 1970 UTC"},
+    {"client", json_kind::text, true, "client of the task, or empty"},
+    {"task", json_kind::text, true, "id of the task, or empty"},
+    {"stage", json_kind::text, true, "rollout stage"},
+    {"shadow", json_kind::boolean, true, "decided for the record only"},
+    {"verdict", json_kind::text, true, "after the rollout stage", record_verdicts},
+    {"proposed", json_kind::text, true, "before the rollout stage", record_verdicts},
+    {"action", json_kind::text, true, "id of the best allowed candidate, or empty"},
+    {"queue", json_kind::text, true, "human queue, or empty"},
+    {"probability", json_kind::any, true, "of the action; a number or null"},
+    {"threshold", json_kind::any, true, "automation needs a probability above it; null: nothing is certified"},
+    {"override_probability", json_kind::any, true, "that the operator would do none of the candidates; a number or null"},
+    {"propensity", json_kind::any, true, "with which the action was chosen; a number or null"},
+    {"rung", json_kind::text, true, "how much of the machinery stood behind the decision"},
+    {"degraded", json_kind::array, true, "what was not available"},
+    {"versions", json_kind::object, true, "of everything that decided"},
+    {"reasons", json_kind::array, true, "of the decision as a whole"},
+    {"candidates", json_kind::integer, true, "how many were ranked"},
+    {"ranked", json_kind::array, true, "the best of them, best first"},
+    {"fields", json_kind::object, true, "the task's recordable fields"},
+}};
+inline constexpr std::array<document_field, 8> record_version_table{{
+    {"bundle", json_kind::text, true, "fingerprint"},
+    {"bundle_version", json_kind::text, true, "name of the version"},
+    {"schema", json_kind::text, true, "fingerprint"},
+    {"features", json_kind::text, true, "fingerprint"},
+    {"model", json_kind::text, true, "fingerprint"},
+    {"policy", json_kind::text, true, "fingerprint"},
+    {"calibration", json_kind::text, true, "fingerprint"},
+    {"library", json_kind::text, true, "version"},
+}};
+inline constexpr std::array<document_field, 5> record_reason_table{{
+    {"code", json_kind::text, true, "stable dotted name"},
+    {"rule", json_kind::text, true, "id of the rule, or empty"},
+    {"layer", json_kind::text, true, "layer of the rule, or empty"},
+    {"text", json_kind::text, true, "for people"},
+    {"failed", json_kind::boolean, true, "the condition could not be evaluated"},
+}};
+inline constexpr std::array<document_field, 6> record_candidate_table{{
+    {"action", json_kind::text, true, "id"},
+    {"score", json_kind::any, true, "a number or null"},
+    {"probability", json_kind::any, true, "a number or null"},
+    {"verdict", json_kind::text, true, "for this candidate", record_verdicts},
+    {"allowed", json_kind::boolean, true, "false: a rule forbids it"},
+    {"reasons", json_kind::array, true, "why"},
+}};
+
+}  // namespace opspilot::detail

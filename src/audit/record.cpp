@@ -1,0 +1,1 @@
+#include "opspilot/audit/record-inl.hpp"
