@@ -286,6 +286,11 @@ OPSPILOT_INLINE std::string_view bundle::part(std::string_view name) const noexc
     const auto found = state_->parts.parts.find(name);
     return found == state_->parts.parts.end() ? std::string_view{} : found->second.content;
 }
+OPSPILOT_INLINE std::vector<std::pair<std::string_view, std::size_t>> bundle::part_sizes() const {
+    std::vector<std::pair<std::string_view, std::size_t>> out;
+    for (const auto& [name, part] : state_->parts.parts) out.emplace_back(name, part.content.size());
+    return out;
+}
 OPSPILOT_INLINE std::size_t bundle::golden_rows() const noexcept { return state_->golden_rows; }
 
 }  // namespace opspilot

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "opspilot/base/result.hpp"
@@ -22,12 +23,6 @@ struct decision_limits {
     std::size_t candidates = 10'000;
     std::size_t task_bytes = std::size_t{1} << 20;
     std::size_t candidate_bytes = std::size_t{64} << 20;
-};
-
-/// What a bundle contains, for `describe`.
-struct bundle_summary {
-    std::string json;  ///< one object
-    std::string text;  ///< a page for a terminal
 };
 
 /// A compiled bundle. Immutable; shared by any number of threads and engines.
@@ -56,7 +51,9 @@ public:
     [[nodiscard]] std::string_view packed() const noexcept;  ///< the bytes it was loaded from
     [[nodiscard]] std::string_view part(std::string_view name) const noexcept;  ///< content of a part, "" when absent
     [[nodiscard]] std::size_t golden_rows() const noexcept;
-    [[nodiscard]] bundle_summary describe() const;
+    [[nodiscard]] std::vector<std::pair<std::string_view, std::size_t>> part_sizes() const;  ///< names and bytes
+    /// What the bundle contains as one JSON object: schema, features, stages, rules, certificates, stage, parts.
+    [[nodiscard]] std::string describe_json() const;
 
     struct impl;
     [[nodiscard]] const impl& state() const noexcept { return *state_; }
@@ -73,4 +70,5 @@ private:
 
 #if defined(OPSPILOT_HEADER_ONLY)
 #include "opspilot/decide/bundle-inl.hpp"
+#include "opspilot/decide/describe-inl.hpp"
 #endif

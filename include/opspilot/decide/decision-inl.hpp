@@ -1,5 +1,9 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <limits>
+
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
 
@@ -19,6 +23,52 @@ OPSPILOT_INLINE std::string_view name(rung r) noexcept {
 OPSPILOT_INLINE const version_set& decision::versions() const noexcept {
     static const version_set none;
     return bundle_ ? bundle_->versions() : none;
+}
+
+OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) const {
+    constexpr std::size_t most = 64;
+    std::array<record_candidate, most> best;
+    const std::size_t listed = std::min({top, most, ranked.size()});
+    for (std::size_t i = 0; i < listed; ++i) {
+        const ranked_candidate& c = ranked[i];
+        best[i] = {.action = c.action,
+                   .score = c.score,
+                   .probability = c.probability,
+                   .verdict = name(c.decided),
+                   .allowed = c.allowed,
+                   .reasons = reasons_of(c)};
+    }
+    std::array<std::string_view, 1> degraded{name(rung)};
+    const version_set& v = versions();
+    record r;
+    r.id = id;
+    r.time_us = now_us;
+    r.client = client;
+    r.task = task_id;
+    r.stage = stage;
+    r.shadow = stage == "shadow";
+    r.verdict = name(verdict);
+    r.proposed = name(proposed);
+    r.action = action;
+    r.queue = queue;
+    r.probability = action.empty() ? std::numeric_limits<double>::quiet_NaN() : probability;
+    r.threshold = threshold;
+    r.override_probability = override_probability;
+    r.rung = name(rung);
+    if (rung != opspilot::rung::full) r.degraded = degraded;
+    r.bundle = v.bundle;
+    r.bundle_version = v.bundle_version;
+    r.schema = v.schema;
+    r.features = v.features;
+    r.model = v.model;
+    r.policy = v.policy;
+    r.calibration = v.calibration;
+    r.library = v.library;
+    r.reasons = reasons;
+    r.candidates = ranked.size();
+    r.ranked = std::span(best).first(listed);
+    r.fields = task_json_;
+    write_json(r, out);
 }
 
 }  // namespace opspilot

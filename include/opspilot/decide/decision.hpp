@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "opspilot/audit/record.hpp"
 #include "opspilot/base/config.hpp"
 #include "opspilot/policy/verdict.hpp"
 
@@ -21,14 +22,9 @@ enum class rung : std::uint8_t { human = 0, baseline = 1, linear = 2, cached = 3
 
 [[nodiscard]] OPSPILOT_API std::string_view name(rung r) noexcept;
 
-/// Why a verdict is what it is. All texts live as long as the decision.
-struct reason {
-    std::string_view code;   ///< stable dotted name: "policy.escalate", "confidence.below_threshold", "stage.shadow", …
-    std::string_view rule;   ///< id of the policy rule, "" for others
-    std::string_view layer;  ///< layer of the rule
-    std::string_view text;   ///< for people
-    bool failed = false;     ///< the rule's condition could not be evaluated and acted by its error semantics
-};
+/// Why a verdict is what it is: a stable dotted code ("policy.escalate", "confidence.below_threshold", "stage.shadow"), the
+/// policy rule and its layer where there is one, and a text for people. All texts live as long as the decision.
+using reason = record_reason;
 
 /// One candidate after ranking. Best first; forbidden ones last.
 struct ranked_candidate {
@@ -71,7 +67,8 @@ public:
         return std::span(candidate_reasons).subspan(c.first_reason, c.reasons);
     }
 
-    /// The decision as one line of JSON: the record that is logged. Appends to `out`; at most `top` candidates are listed.
+    /// The decision as one line of JSON with its newline: the record that is logged. Appends to `out`; the best `top`
+    /// candidates are listed, at most 64.
     /// Fields of the task are included by PII class: personal and sensitive ones are left out.
     void write_record(std::string& out, std::size_t top = 10) const;
 

@@ -97,4 +97,20 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                {.widest = options.widest, .staged = options.staged, .killed = killed()}, sink);
 }
 
+OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
+                                        workspace& scratch,
+                                        const std::function<bool(std::size_t, const feature_matrix&)>& sink) const {
+    workspace::impl& ws = *scratch.state;
+    detail::follow(*state_, ws);
+    const bundle::impl& b = ws.bound->state();
+    if (!b.plan.state) return error{error_kind::usage, "usage.no_features", "the bundle declares no features", "", "add features.json"};
+    status failed;
+    status read = detail::for_each_frame(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                                         [&](std::size_t t, const frame& f) {
+                                             failed = b.plan.apply(f, f.catalogue ? b.prepared.get() : nullptr, ws.features, ws.matrix);
+                                             return failed.ok() && sink(t, ws.matrix);
+                                         });
+    return read ? failed : read;
+}
+
 }  // namespace opspilot

@@ -13,6 +13,7 @@
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/decide/bundle.hpp"
 #include "opspilot/decide/decision.hpp"
+#include "opspilot/features/matrix.hpp"
 
 namespace opspilot {
 
@@ -73,6 +74,11 @@ public:
     [[nodiscard]] status decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
                                       const std::function<bool(std::size_t, const decision&)>& sink,
                                       const decide_options& options = {}) const;
+
+    /// The features of every task's candidates as the models would read them, by the code that serves them; for `parity` and
+    /// explanations. Inputs and errors as `decide_batch`. Error usage.no_features when the bundle declares none.
+    [[nodiscard]] status features(const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
+                                  const std::function<bool(std::size_t, const feature_matrix&)>& sink) const;
 
     /// The bundle that the next decision uses.
     [[nodiscard]] std::shared_ptr<const bundle> current() const;

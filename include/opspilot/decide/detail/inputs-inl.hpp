@@ -234,8 +234,8 @@ inline status check_candidates(const bundle::impl& b, workspace::impl& ws, std::
     return {};
 }
 
-OPSPILOT_INLINE status decide_many(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
-                                   const circumstances& now, const std::function<bool(std::size_t, const decision&)>& sink) {
+OPSPILOT_INLINE status for_each_frame(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                      const std::function<bool(std::size_t, const frame&)>& visit) {
     bind(ws, b);
     const bundle::impl& state = b->state();
     candidate_set& set = ws.candidates;
@@ -253,7 +253,6 @@ OPSPILOT_INLINE status decide_many(const std::shared_ptr<const bundle>& b, const
     } else if (!state.generate) {
         return nothing_to_generate_from();
     }
-    decision d;
     for (std::size_t t = 0; t < tasks; ++t) {
         std::size_t first = 0;
         std::size_t count = 0;
@@ -264,10 +263,18 @@ OPSPILOT_INLINE status decide_many(const std::shared_ptr<const bundle>& b, const
             OPSPILOT_CHECK(generate_candidates(state, ws, t, in.now_us));
             count = set.rows.size();
         }
-        decide_frame(b, frame_of(state, ws, t, first, count, in.now_us), ws, now, d);
-        if (!sink(t, d)) break;
+        if (!visit(t, frame_of(state, ws, t, first, count, in.now_us))) break;
     }
     return {};
+}
+
+OPSPILOT_INLINE status decide_many(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                   const circumstances& now, const std::function<bool(std::size_t, const decision&)>& sink) {
+    decision d;
+    return for_each_frame(b, in, ws, [&](std::size_t t, const frame& f) {
+        decide_frame(b, f, ws, now, d);
+        return sink(t, d);
+    });
 }
 
 }  // namespace opspilot::detail

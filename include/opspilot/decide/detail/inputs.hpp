@@ -28,6 +28,10 @@ void bind(workspace::impl& ws, const std::shared_ptr<const bundle>& b);
 [[nodiscard]] status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
                                 const circumstances& now, decision& out);
 
+/// Reads all rows, then visits the frame of every task; a visitor that returns false ends it.
+[[nodiscard]] status for_each_frame(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                    const std::function<bool(std::size_t, const frame&)>& visit);
+
 /// Reads all rows, then decides task by task.
 [[nodiscard]] status decide_many(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
                                  const circumstances& now, const std::function<bool(std::size_t, const decision&)>& sink);

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <array>
+#include <cmath>
+
+#include "opspilot/base/detail/json.hpp"
+#include "opspilot/decide/bundle.hpp"
+#include "opspilot/decide/detail/bundle_state.hpp"
+
+namespace opspilot {
+
+namespace detail {
+
+inline json describe_fields(const schema& s) {
+    json out = json::object();
+    for (const role r : {role::task, role::action, role::candidate}) {
+        json& list = out[std::string(name(r))] = json::array();
+        for (const field& f : s.fields(r)) {
+            json entry{{"name", f.name}, {"type", name(f.type)}, {"optional", f.optional}};
+            if (f.pii != pii_class::none) entry["pii"] = name(f.pii);
+            if (!f.unit.empty()) entry["unit"] = f.unit;
+            if (f.max_age_us > 0) entry["max_age_s"] = f.max_age_us / 1'000'000;
+            list.push_back(std::move(entry));
+        }
+    }
+    return out;
+}
+
+inline json describe_thresholds(const bundle::impl& b) {
+    json out = json::array();
+    if (!b.confidence) return out;
+    for (const threshold& t : b.confidence->thresholds) {
+        const certificate& c = t.certificate;
+        out.push_back({{"scope", t.scope},
+                       {"kind", t.kind},
+                       {"value", t.value ? json(*t.value) : json(nullptr)},
+                       {"alpha", c.alpha},
+                       {"confidence", 1 - c.delta},
+                       {"n", c.n},
+                       {"automated", c.automated},
+                       {"errors", c.errors},
+                       {"needed", c.needed},
+                       {"coverage", c.coverage},
+                       {"risk_upper", c.risk_upper},
+                       {"sampling_unit", c.sampling_unit},
+                       {"not_covered", c.not_covered},
+                       {"expires_at", c.expires_at_us},
+                       {"for_these_models", c.model_fingerprint == b.model_fingerprint}});
+    }
+    return out;
+}
+
+inline json describe_rules(const policy_set& policy) {
+    json out = json::array();
+    for (std::uint32_t i = 0; i < policy.rules(); ++i) {
+        const rule_info rule = policy.rule(i);
+        out.push_back({{"id", rule.id},         {"layer", rule.layer}, {"version", rule.version}, {"effect", rule.effect},
+                       {"because", rule.because}, {"when", rule.when},   {"queue", rule.queue}});
+    }
+    return out;
+}
+
+}  // namespace detail
+
+OPSPILOT_INLINE std::string bundle::describe_json() const {
+    using detail::json;
+    static constexpr std::array<const char*, 4> stages{"shadow", "suggest", "approve", "live"};
+    json parts = json::array();
+    for (const auto& [name, size] : part_sizes()) parts.push_back({{"name", name}, {"bytes", size}});
+    json features = json::object();
+    if (state_->plan.state) {
+        features["columns"] = std::vector<std::string>(state_->plan.names().begin(), state_->plan.names().end());
+        features["fingerprint"] = state_->plan.fingerprint();
+        json blocks = json::array();
+        for (const sparse_block& block : state_->plan.sparse_blocks()) blocks.push_back({{"name", block.name}, {"dimension", block.dimension}});
+        features["sparse_blocks"] = std::move(blocks);
+    }
+    json ranking = json::array();
+    if (state_->ranking)
+        for (const std::string& stage : state_->ranking->stage_names()) ranking.push_back(stage);
+    const json out{{"kind", "bundle"},
+                   {"name", state_->name},
+                   {"version", state_->version},
+                   {"region", state_->region},
+                   {"fingerprint", state_->fingerprint},
+                   {"model_fingerprint", state_->model_fingerprint},
+                   {"stage", stages[static_cast<std::size_t>(state_->stage)]},
+                   {"actions", state_->catalogue.rows()},
+                   {"golden_rows", state_->golden_rows},
+                   {"schema", detail::describe_fields(state_->schema)},
+                   {"features", std::move(features)},
+                   {"ranking", std::move(ranking)},
+                   {"thresholds", detail::describe_thresholds(*state_)},
+                   {"rules", detail::describe_rules(state_->policy)},
+                   {"baseline_rules", state_->baseline ? detail::describe_rules(*state_->baseline) : json::array()},
+                   {"parts", std::move(parts)}};
+    return out.dump();
+}
+
+}  // namespace opspilot

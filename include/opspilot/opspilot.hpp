@@ -1,0 +1,44 @@
+/// \file
+/// opspilot: what should happen next, may a machine do it alone, or must a person?
+///
+///     #include <opspilot/opspilot.hpp>
+///
+///     auto bundle = opspilot::bundle::load(bytes);         // checked, compiled, golden rows re-scored
+///     if (!bundle) return report(bundle.error().text());
+///     opspilot::engine engine(*bundle);                    // shared by all threads
+///     opspilot::workspace scratch;                         // one per thread
+///     opspilot::decision d;                                // reused: no allocation once warm
+///     auto done = engine.decide(R"({"id": "T-1", "text": "refund please"})", {}, now_us, scratch, d);
+///     if (done && d.verdict == opspilot::verdict::auto_execute) execute(d.action);
+#pragma once
+
+#include "opspilot/audit/record.hpp"
+#include "opspilot/base/hash.hpp"
+#include "opspilot/base/math.hpp"
+#include "opspilot/base/result.hpp"
+#include "opspilot/base/text.hpp"
+#include "opspilot/calibrate/certificate.hpp"
+#include "opspilot/calibrate/platt.hpp"
+#include "opspilot/calibrate/threshold.hpp"
+#include "opspilot/data/arrow.hpp"
+#include "opspilot/data/frame.hpp"
+#include "opspilot/data/row_json.hpp"
+#include "opspilot/data/schema.hpp"
+#include "opspilot/data/table.hpp"
+#include "opspilot/decide/bundle.hpp"
+#include "opspilot/decide/container.hpp"
+#include "opspilot/decide/decision.hpp"
+#include "opspilot/decide/engine.hpp"
+#include "opspilot/features/plan.hpp"
+#include "opspilot/features/text.hpp"
+#include "opspilot/learn/choice.hpp"
+#include "opspilot/learn/linear.hpp"
+#include "opspilot/learn/text_classifier.hpp"
+#include "opspilot/policy/policy.hpp"
+#include "opspilot/rank/choice_model.hpp"
+#include "opspilot/rank/generator.hpp"
+#include "opspilot/rank/lightgbm.hpp"
+#include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/pipeline.hpp"
+#include "opspilot/rank/text_classifier.hpp"
+#include "opspilot/rank/trees.hpp"

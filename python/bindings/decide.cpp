@@ -1,0 +1,274 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "arrow_export.hpp"
+#include "errors.hpp"
+#include "module.hpp"
+#include "opspilot/decide/engine.hpp"
+#include "sources.hpp"
+
+namespace py = pybind11;
+
+namespace opspilot::python {
+
+namespace {
+
+py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
+py::object number_or_none(double x) { return std::isnan(x) ? py::object(py::none()) : py::object(py::float_(x)); }
+py::object text_or_none(std::string_view s) { return s.empty() ? py::object(py::none()) : py::object(text(s)); }
+
+struct bundle_handle {
+    std::shared_ptr<const bundle> ptr;
+};
+
+/// Workspaces of the threads that decide: one is borrowed per call and handed back.
+class workspace_pool {
+public:
+    std::unique_ptr<workspace> borrow() {
+        const std::lock_guard hold(lock_);
+        if (free_.empty()) return std::make_unique<workspace>();
+        auto taken = std::move(free_.back());
+        free_.pop_back();
+        return taken;
+    }
+    void give_back(std::unique_ptr<workspace> w) {
+        const std::lock_guard hold(lock_);
+        free_.push_back(std::move(w));
+    }
+
+private:
+    std::mutex lock_;
+    std::vector<std::unique_ptr<workspace>> free_;
+};
+
+struct engine_handle {
+    explicit engine_handle(const bundle_handle& b) : core(b.ptr) {}
+    engine core;
+    workspace_pool workspaces;
+};
+
+py::dict reason_dict(const reason& r) {
+    py::dict out;
+    out["code"] = text(r.code);
+    if (!r.rule.empty()) out["rule"] = text(r.rule);
+    if (!r.layer.empty()) out["layer"] = text(r.layer);
+    out["text"] = text(r.text);
+    if (r.failed) out["failed"] = true;
+    return out;
+}
+
+py::list reason_list(std::span<const reason> reasons) {
+    py::list out;
+    for (const reason& r : reasons) out.append(reason_dict(r));
+    return out;
+}
+
+py::list ranked_list(const decision& d) {
+    py::list out;
+    for (const ranked_candidate& c : d.ranked)
+        out.append(py::make_tuple(text(c.action), c.score, number_or_none(c.probability), text(name(c.decided)), c.candidate, c.allowed,
+                                  reason_list(d.reasons_of(c))));
+    return out;
+}
+
+py::dict versions_dict(const version_set& v) {
+    py::dict out;
+    out["bundle"] = v.bundle;
+    out["bundle_version"] = v.bundle_version;
+    out["schema"] = v.schema;
+    out["features"] = v.features;
+    out["model"] = v.model;
+    out["policy"] = v.policy;
+    out["calibration"] = v.calibration;
+    out["library"] = v.library;
+    return out;
+}
+
+rung rung_from(const std::string& wanted) {
+    for (const rung r : {rung::human, rung::baseline, rung::linear, rung::cached, rung::full})
+        if (name(r) == wanted) return r;
+    raise(error{error_kind::usage, "usage.rung", "no rung is called '" + wanted + "'", "rung", "one of: full, cached, linear, baseline, human"});
+}
+
+kill_scope scope_from(const std::string& wanted) {
+    if (wanted == "none") return kill_scope::none;
+    if (wanted == "auto") return kill_scope::automation;
+    if (wanted == "all") return kill_scope::everything;
+    raise(error{error_kind::usage, "usage.kill_scope", "no kill scope is called '" + wanted + "'", "scope", "one of: none, auto, all"});
+}
+
+struct batch_columns {
+    column_table table;
+    std::size_t id, verdict, proposed, action, queue, probability, threshold, score, override_probability, rung, stage, candidates, reasons;
+
+    batch_columns() {
+        using kind = column_table::kind;
+        id = table.add("id", kind::text);
+        verdict = table.add("verdict", kind::text);
+        proposed = table.add("proposed", kind::text);
+        action = table.add("action", kind::text);
+        queue = table.add("queue", kind::text);
+        probability = table.add("probability", kind::number);
+        threshold = table.add("threshold", kind::number);
+        score = table.add("score", kind::number);
+        override_probability = table.add("override_probability", kind::number);
+        rung = table.add("rung", kind::text);
+        stage = table.add("stage", kind::text);
+        candidates = table.add("candidates", kind::integer);
+        reasons = table.add("reasons", kind::text);
+    }
+    void append(const decision& d) {
+        table.text(id, d.id);
+        table.text(verdict, name(d.verdict));
+        table.text(proposed, name(d.proposed));
+        table.text(action, d.action);
+        table.text(queue, d.queue);
+        table.number(probability, d.action.empty() ? NAN : d.probability);
+        table.number(threshold, d.threshold);
+        table.number(score, d.ranked.empty() ? NAN : d.ranked.front().score);
+        table.number(override_probability, d.override_probability);
+        table.text(rung, name(d.rung));
+        table.text(stage, d.stage);
+        table.integer(candidates, static_cast<std::int64_t>(d.ranked.size()));
+        std::string codes;
+        const auto add = [&](const reason& r) {
+            if (!codes.empty()) codes += ' ';
+            codes += r.code;
+            if (!r.rule.empty()) codes.append(":").append(r.rule);
+        };
+        for (const reason& r : d.reasons) add(r);
+        if (!d.ranked.empty())
+            for (const reason& r : d.reasons_of(d.ranked.front())) add(r);
+        table.text(reasons, codes);
+    }
+};
+
+}  // namespace
+
+void bind_decide(py::module_& m) {
+    bind_column_table(m);
+    py::class_<bundle_handle>(m, "Bundle")
+        .def_static("from_bytes",
+                    [](const py::bytes& packed) {
+                        const std::string_view bytes = packed;
+                        auto made = [&] {
+                            const py::gil_scoped_release unlocked;
+                            return bundle::load(bytes);
+                        }();
+                        return bundle_handle{unwrap(std::move(made))};
+                    })
+        .def_static("build_parts",
+                    [](const std::map<std::string, py::bytes>& parts) {
+                        part_map all;
+                        for (const auto& [name, content] : parts) all[name] = std::string(content);
+                        auto made = [&] {
+                            const py::gil_scoped_release unlocked;
+                            return bundle::build(all);
+                        }();
+                        return py::bytes(unwrap(std::move(made)));
+                    })
+        .def_property_readonly("fingerprint", [](const bundle_handle& b) { return b.ptr->fingerprint(); })
+        .def_property_readonly("model_fingerprint", [](const bundle_handle& b) { return b.ptr->versions().model; })
+        .def_property_readonly("name", [](const bundle_handle& b) { return b.ptr->name(); })
+        .def_property_readonly("version", [](const bundle_handle& b) { return b.ptr->version(); })
+        .def_property_readonly("golden_rows", [](const bundle_handle& b) { return b.ptr->golden_rows(); })
+        .def_property_readonly("versions", [](const bundle_handle& b) { return versions_dict(b.ptr->versions()); })
+        .def("packed", [](const bundle_handle& b) { return py::bytes(b.ptr->packed().data(), b.ptr->packed().size()); })
+        .def("parts",
+             [](const bundle_handle& b) {
+                 py::dict out;
+                 for (const auto& [name, size] : b.ptr->part_sizes()) out[text(name)] = size;
+                 return out;
+             })
+        .def("part",
+             [](const bundle_handle& b, const std::string& name) {
+                 const std::string_view content = b.ptr->part(name);
+                 return py::bytes(content.data(), content.size());
+             })
+        .def("describe_json", [](const bundle_handle& b) { return b.ptr->describe_json(); });
+
+    py::class_<decision>(m, "Decision")
+        .def_readonly("id", &decision::id)
+        .def_property_readonly("verdict", [](const decision& d) { return text(name(d.verdict)); })
+        .def_property_readonly("proposed", [](const decision& d) { return text(name(d.proposed)); })
+        .def_property_readonly("action", [](const decision& d) { return text_or_none(d.action); })
+        .def_property_readonly("queue", [](const decision& d) { return text_or_none(d.queue); })
+        .def_property_readonly("probability", [](const decision& d) { return d.action.empty() ? py::object(py::none()) : number_or_none(d.probability); })
+        .def_property_readonly("threshold", [](const decision& d) { return number_or_none(d.threshold); })
+        .def_property_readonly("override_probability", [](const decision& d) { return d.override_probability; })
+        .def_property_readonly("ranked", [](const decision& d) { return ranked_list(d); })
+        .def_property_readonly("reasons", [](const decision& d) { return reason_list(d.reasons); })
+        .def_property_readonly("rung", [](const decision& d) { return text(name(d.rung)); })
+        .def_property_readonly("stage", [](const decision& d) { return text(d.stage); })
+        .def_property_readonly("task_id", [](const decision& d) { return text_or_none(d.task_id); })
+        .def_property_readonly("client", [](const decision& d) { return text_or_none(d.client); })
+        .def_readonly("now", &decision::now_us)
+        .def_property_readonly("versions", [](const decision& d) { return versions_dict(d.versions()); })
+        .def("record",
+             [](const decision& d, std::size_t top) {
+                 std::string out;
+                 d.write_record(out, top);
+                 return py::bytes(out);
+             },
+             py::arg("top") = 10);
+
+    py::class_<engine_handle>(m, "Engine")
+        .def(py::init<const bundle_handle&>())
+        .def("decide",
+             [](engine_handle& e, const py::object& task, const py::object& candidates, const py::object& now, const std::string& rung) {
+                 const rows_from_python tasks(task, "task");
+                 const rows_from_python rows(candidates, "candidates");
+                 const std::int64_t now_us = microseconds(now);
+                 const decide_options options{.widest = rung_from(rung)};
+                 auto out = std::make_unique<decision>();
+                 status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     auto ws = e.workspaces.borrow();
+                     status decided = e.core.decide(tasks.view(), rows.view(), now_us, *ws, *out, options);
+                     e.workspaces.give_back(std::move(ws));
+                     return decided;
+                 }();
+                 unwrap(std::move(done));
+                 return out;
+             })
+        .def("decide_batch",
+             [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now, const std::string& rung,
+                const py::object& audit) {
+                 const rows_from_python task_rows(tasks, "tasks");
+                 const rows_from_python candidate_rows(candidates, "candidates");
+                 const std::int64_t now_us = microseconds(now);
+                 const decide_options options{.widest = rung_from(rung)};
+                 batch_columns out;
+                 std::string records;
+                 const bool record = !audit.is_none();
+                 status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     auto ws = e.workspaces.borrow();
+                     status decided = e.core.decide_batch(
+                         task_rows.view(), candidate_rows.view(), now_us, *ws,
+                         [&](std::size_t, const decision& d) {
+                             out.append(d);
+                             if (record) d.write_record(records);
+                             return true;
+                         },
+                         options);
+                     e.workspaces.give_back(std::move(ws));
+                     return decided;
+                 }();
+                 unwrap(std::move(done));
+                 if (record) audit(py::bytes(records));
+                 return std::move(out.table);
+             })
+        .def("swap", [](engine_handle& e, const bundle_handle& b) { e.core.swap(b.ptr); })
+        .def("rollback", [](engine_handle& e) { unwrap(e.core.rollback()); })
+        .def("kill", [](engine_handle& e, const std::string& scope) { e.core.kill(scope_from(scope)); })
+        .def_property_readonly("bundle", [](const engine_handle& e) { return bundle_handle{e.core.current()}; });
+}
+
+}  // namespace opspilot::python

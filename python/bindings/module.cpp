@@ -1,0 +1,9 @@
+#include "module.hpp"
+
+#include "opspilot/base/config.hpp"
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "Bindings of the opspilot library. Use the package `opspilot`; names here may change.";
+    m.attr("__version__") = OPSPILOT_PYTHON_VERSION;
+    opspilot::python::bind_decide(m);
+}

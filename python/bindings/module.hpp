@@ -1,0 +1,10 @@
+// The pieces of opspilot._core, one per file.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace opspilot::python {
+
+void bind_decide(pybind11::module_& m);
+
+}  // namespace opspilot::python

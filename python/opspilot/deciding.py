@@ -1,0 +1,314 @@
+"""Deciding: bundles, engines, decisions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+from opspilot import _core
+from opspilot._describe import Described
+from opspilot.errors import BundleError, UsageError
+
+#: A file or folder by path, or the content itself as bytes.
+Source = str | Path | bytes
+#: Where records go: a path to append to, a binary file, or a function that takes the bytes of whole lines.
+Audit = str | Path | IO[bytes] | Callable[[bytes], object]
+
+PACKED_SUFFIX = ".opspilot"
+
+
+class Bundle(Described):
+    """One immutable, hashed artefact with everything a decision needs. Shared by any number of threads."""
+
+    def __init__(self, core: _core.Bundle) -> None:
+        self._core = core
+
+    @classmethod
+    def load(cls, source: Source) -> Self:
+        """Opens a packed bundle (path or bytes), or builds one from a folder in memory.
+
+        Every hash is checked, every document compiled, and the golden rows must give the same bits again.
+        Raises ``BundleError`` and its kin with the part and the place; ``OSError`` when a file cannot be read.
+        """
+        if isinstance(source, bytes):
+            return cls(_core.Bundle.from_bytes(source))
+        path = Path(source)
+        if path.is_dir():
+            return cls.build(path)
+        return cls(_core.Bundle.from_bytes(path.read_bytes()))
+
+    @classmethod
+    def build(cls, directory: str | Path) -> Self:
+        """Packs a readable folder into a checked bundle; the answers of its golden rows are written by the builder."""
+        root = Path(directory)
+        if not root.is_dir():
+            raise BundleError(f"{root} is no folder", code="bundle.no_folder", where=str(root), hint="give the folder that holds bundle.json")
+        parts = {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+        return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(parts)))
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the packed form, or, when the path is an existing folder or has no suffix, one file per part."""
+        target = Path(path)
+        if target.is_dir() or not target.suffix:
+            for name in self._core.parts():
+                file = target / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(self.part(name))
+        else:
+            target.write_bytes(self.to_bytes())
+        return target
+
+    def to_bytes(self) -> bytes:
+        """The packed form."""
+        return self._core.packed()
+
+    def part(self, name: str) -> bytes:
+        """Content of one part, e.g. ``features.json``; empty when the bundle has none such."""
+        return self._core.part(name)
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Names and sizes in bytes."""
+        return self._core.parts()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 hex over every byte."""
+        return self._core.fingerprint
+
+    @property
+    def model_fingerprint(self) -> str:
+        """SHA-256 hex of features and models: what certificates are bound to."""
+        return self._core.model_fingerprint
+
+    @property
+    def name(self) -> str:
+        return self._core.name
+
+    @property
+    def version(self) -> str:
+        return self._core.version
+
+    @property
+    def golden_rows(self) -> int:
+        """How many golden rows were re-scored when the bundle was loaded."""
+        return self._core.golden_rows
+
+    def _description(self) -> dict[str, Any]:
+        about: dict[str, Any] = json.loads(self._core.describe_json())
+        return about
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Bundle.load, (self.to_bytes(),))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bundle) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedCandidate:
+    """One candidate after ranking."""
+
+    action: str
+    score: float
+    probability: float | None
+    verdict: str
+    candidate: int
+    allowed: bool
+    reasons: list[dict[str, Any]]
+
+
+class Decision(Described):
+    """What was decided, for which candidate, how sure, why, and by which versions."""
+
+    def __init__(self, core: _core.Decision) -> None:
+        self._core = core
+        self._ranked: list[RankedCandidate] | None = None
+
+    @property
+    def id(self) -> str:
+        """32 hex digits: equal bundle, task, candidates and time give an equal id."""
+        return self._core.id
+
+    @property
+    def verdict(self) -> str:
+        """auto_execute, require_approval, suggest, escalate or abstain, after the rollout stage."""
+        return self._core.verdict
+
+    @property
+    def proposed(self) -> str:
+        """The verdict before the rollout stage: what a shadow bundle would have done."""
+        return self._core.proposed
+
+    @property
+    def action(self) -> str | None:
+        """Id of the best allowed candidate."""
+        return self._core.action
+
+    @property
+    def queue(self) -> str | None:
+        """Human queue of an escalation."""
+        return self._core.queue
+
+    @property
+    def probability(self) -> float | None:
+        """Calibrated probability that ``action`` is right; None below the full rung."""
+        return self._core.probability
+
+    @property
+    def threshold(self) -> float | None:
+        """Automation needs a probability above it; None where nothing is certified."""
+        return self._core.threshold
+
+    @property
+    def override_probability(self) -> float:
+        """Probability that the operator would do none of the candidates."""
+        return self._core.override_probability
+
+    @property
+    def ranked(self) -> list[RankedCandidate]:
+        """Best first, ties by candidate order, forbidden ones last with their reasons."""
+        if self._ranked is None:
+            self._ranked = [RankedCandidate(*entry) for entry in self._core.ranked]
+        return self._ranked
+
+    @property
+    def reasons(self) -> list[dict[str, Any]]:
+        """Reasons of the decision as a whole, then those of its best candidate."""
+        own = self.ranked[0].reasons if self.ranked else []
+        return self._core.reasons + own
+
+    @property
+    def rung(self) -> str:
+        """full, cached, linear, baseline or human."""
+        return self._core.rung
+
+    @property
+    def stage(self) -> str:
+        """Rollout stage of the bundle."""
+        return self._core.stage
+
+    @property
+    def versions(self) -> dict[str, str]:
+        return self._core.versions
+
+    def record(self, top: int = 10) -> bytes:
+        """The decision as one line of JSON with its newline, without personal fields: what an audit log keeps."""
+        return self._core.record(top)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return {
+            "id": self.id,
+            "verdict": self.verdict,
+            "proposed": self.proposed,
+            "action": self.action,
+            "queue": self.queue,
+            "probability": self.probability,
+            "threshold": self.threshold,
+            "override_probability": self.override_probability,
+            "rung": self.rung,
+            "stage": self.stage,
+            "reasons": self.reasons,
+            "ranked": [
+                {
+                    "action": c.action,
+                    "score": c.score,
+                    "probability": c.probability,
+                    "verdict": c.verdict,
+                    "allowed": c.allowed,
+                    "reasons": c.reasons,
+                }
+                for c in self.ranked
+            ],
+            "versions": self.versions,
+        }
+
+    def _description(self) -> dict[str, Any]:
+        return {"kind": "decision", **self.to_dict()}
+
+
+class Engine:
+    """Decides with one bundle at a time; all methods may be called from any thread.
+
+    ``audit`` receives one JSON line per decision. ``seed`` is reserved for exploration and changes nothing yet.
+    """
+
+    def __init__(self, bundle: Bundle, overlays: Mapping[str, object] | None = None, audit: Audit | None = None, seed: int = 0) -> None:
+        if overlays:
+            raise UsageError("overlays are not part of this release", code="usage.overlays", where="overlays", hint="build one bundle per client")
+        self._core = _core.Engine(bundle._core)
+        self._bundle = bundle
+        self._seed = seed
+        self._audit = _sink(audit)
+
+    def decide(
+        self,
+        task: object,
+        candidates: object = None,
+        *,
+        now: object,
+        deadline_ms: float | None = None,
+        explain: bool = False,
+        rung: str = "full",
+    ) -> Decision:
+        """Decides one task.
+
+        ``task``: a mapping or JSON bytes. ``candidates``: a table or a list of mappings; None generates them from the
+        catalogue. ``now``: integer microseconds since 1970 UTC or an aware datetime. ``rung`` is the highest rung to use.
+        Raises ``SchemaError``, ``LimitError`` or ``UsageError`` on bad input; the engine stays as it was.
+        """
+        if deadline_ms is not None or explain:
+            raise UsageError(
+                "deadline_ms and explain are not part of this release", code="usage.option", where="decide", hint="leave them out"
+            )
+        made = Decision(self._core.decide(task, candidates, now, rung))
+        if self._audit is not None:
+            self._audit(made.record())
+        return made
+
+    def decide_batch(self, tasks: object, candidates: object = None, *, now: object, rung: str = "full") -> _core.Table:
+        """Decides many tasks; ``candidates`` carry an ascending integer ``task_index``. The same answers as ``decide``, bit
+        for bit, as one table with a row per task."""
+        return self._core.decide_batch(tasks, candidates, now, rung, self._audit)
+
+    def swap(self, bundle: Bundle | None = None, policy: object = None, overlay: object = None) -> None:
+        """Publishes another bundle; decisions in flight finish on the one they began with."""
+        if bundle is None or policy is not None or overlay is not None:
+            raise UsageError("only whole bundles can be swapped in this release", code="usage.swap", where="swap", hint="pass bundle=")
+        self._core.swap(bundle._core)
+
+    def rollback(self) -> None:
+        """Goes back to the bundle before the last swap."""
+        self._core.rollback()
+
+    def kill(self, scope: str = "auto") -> None:
+        """From the next decision on: "auto" caps verdicts at suggest, "all" escalates to people, "none" ends it."""
+        self._core.kill(scope)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that the next decision uses."""
+        return Bundle(self._core.bundle)
+
+
+def _sink(audit: Audit | None) -> Callable[[bytes], object] | None:
+    if audit is None:
+        return None
+    if isinstance(audit, (str, Path)):
+        path = Path(audit)
+
+        def append(lines: bytes) -> None:
+            with path.open("ab") as file:
+                file.write(lines)
+
+        return append
+    if callable(audit):
+        return audit
+    return audit.write

@@ -1,0 +1,1 @@
+#include "opspilot/decide/describe-inl.hpp"
