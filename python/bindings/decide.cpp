@@ -1,3 +1,4 @@
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -10,6 +11,7 @@
 #include "arrow_export.hpp"
 #include "errors.hpp"
 #include "module.hpp"
+#include "opspilot/audit/log.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "sources.hpp"
 
@@ -102,6 +104,31 @@ kill_scope scope_from(const std::string& wanted) {
     if (wanted == "all") return kill_scope::everything;
     raise(error{error_kind::usage, "usage.kill_scope", "no kill scope is called '" + wanted + "'", "scope", "one of: none, auto, all"});
 }
+
+/// A decision's features, copied so that they outlive the workspace.
+struct copied_features {
+    explicit copied_features(const feature_matrix& m) : rows(m.rows()), columns(m.columns()), values(rows * columns) {
+        for (std::size_t j = 0; j < columns; ++j)
+            for (std::size_t i = 0; i < rows; ++i) values[i * columns + j] = m.at(i, j);
+        for (std::size_t b = 0; b < m.sparse_blocks(); ++b) {
+            const sparse_view block = m.sparse(b);
+            sparse.emplace_back(std::vector<std::uint32_t>(block.index.begin(), block.index.end()),
+                                std::vector<float>(block.value.begin(), block.value.end()));
+        }
+    }
+    [[nodiscard]] py::tuple to_python() const {
+        py::array_t<float> dense({rows, columns});
+        std::copy(values.begin(), values.end(), dense.mutable_data());
+        py::list blocks;
+        for (const auto& [index, value] : sparse)
+            blocks.append(py::make_tuple(py::array_t<std::uint32_t>(static_cast<py::ssize_t>(index.size()), index.data()),
+                                         py::array_t<float>(static_cast<py::ssize_t>(value.size()), value.data())));
+        return py::make_tuple(dense, blocks);
+    }
+    std::size_t rows, columns;
+    std::vector<float> values;
+    std::vector<std::pair<std::vector<std::uint32_t>, std::vector<float>>> sparse;
+};
 
 struct batch_columns {
     column_table table;
@@ -218,6 +245,30 @@ void bind_decide(py::module_& m) {
              },
              py::arg("top") = 10);
 
+    m.def("check_log", [](const py::bytes& content) {
+        const log_summary s = check_log(std::string_view(content));
+        py::dict out;
+        out["ok"] = s.ok;
+        out["records"] = s.records;
+        out["bytes"] = s.bytes;
+        out["first_time"] = s.first_time_us;
+        out["last_time"] = s.last_time_us;
+        out["shadow"] = s.shadow;
+        py::dict verdicts;
+        for (std::size_t v = 0; v < s.by_verdict.size(); ++v) verdicts[text(name(static_cast<verdict>(v)))] = s.by_verdict[v];
+        out["verdicts"] = verdicts;
+        if (s.first_bad) {
+            py::dict bad;
+            bad["line"] = s.first_bad->line;
+            bad["offset"] = s.first_bad->offset;
+            bad["problem"] = s.first_bad->problem.text();
+            out["first_bad"] = bad;
+        } else {
+            out["first_bad"] = py::none();
+        }
+        return out;
+    });
+
     py::class_<engine_handle>(m, "Engine")
         .def(py::init<const bundle_handle&>())
         .def("decide",
@@ -264,6 +315,28 @@ void bind_decide(py::module_& m) {
                  unwrap(std::move(done));
                  if (record) audit(py::bytes(records));
                  return std::move(out.table);
+             })
+        .def("features",
+             [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now) {
+                 const rows_from_python task_rows(tasks, "tasks");
+                 const rows_from_python candidate_rows(candidates, "candidates");
+                 std::vector<copied_features> copies;
+                 const std::int64_t now_us = microseconds(now);
+                 status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     auto ws = e.workspaces.borrow();
+                     status computed = e.core.features(task_rows.view(), candidate_rows.view(), now_us, *ws,
+                                                       [&](std::size_t, const feature_matrix& m) {
+                                                           copies.emplace_back(m);
+                                                           return true;
+                                                       });
+                     e.workspaces.give_back(std::move(ws));
+                     return computed;
+                 }();
+                 unwrap(std::move(done));
+                 py::list out;
+                 for (const copied_features& c : copies) out.append(c.to_python());
+                 return out;
              })
         .def("swap", [](engine_handle& e, const bundle_handle& b) { e.core.swap(b.ptr); })
         .def("rollback", [](engine_handle& e) { unwrap(e.core.rollback()); })

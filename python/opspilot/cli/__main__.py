@@ -1,0 +1,5 @@
+"""``python -m opspilot.cli``."""
+
+from opspilot.cli.app import main
+
+main()
