@@ -217,6 +217,8 @@ OPSPILOT_INLINE std::vector<float> train_adagrad(const softmax_rows& rows, const
     const std::size_t padded = rows.most_active + 4;
     std::vector<float> sums(padded), residual(padded), own_w(padded), own_square(padded), slope(columns);
     std::vector<double> utility(rows.most_options);
+    std::vector<std::uint32_t> lines;
+    constexpr std::size_t ahead = 8;
     double weight_sum = 0;
     for (int epoch = 0; epoch < options.epochs; ++epoch) {
         for (std::size_t i = order.size(); i-- > 1;) std::swap(order[i], order[random() % (i + 1)]);
@@ -232,7 +234,17 @@ OPSPILOT_INLINE std::vector<float> train_adagrad(const softmax_rows& rows, const
             std::fill(sums.begin(), sums.end(), 0.0F);
             const bool together = n > 0 && active[n - 1] - active[0] + 1 == n;  // neighbouring slots need no gathering
             const std::size_t first = n > 0 ? active[0] : 0;
-            for (const feature& f : present) {
+            // The weights of a large table are far away: ask for those of later features while the earlier ones are summed.
+            lines.clear();
+            for (const std::uint32_t slot : active)
+                if (lines.empty() || slot >= lines.back() + 16) lines.push_back(slot);
+            for (std::size_t p = 0; p < present.size(); ++p) {
+                const feature& f = present[p];
+                if (p + ahead < present.size())
+                    for (const std::uint32_t line : lines) {
+                        __builtin_prefetch(w.data() + present[p + ahead].at + line, 1);
+                        __builtin_prefetch(square.data() + present[p + ahead].at + line, 1);
+                    }
                 const float* from = w.data() + f.at;
                 if (together)
                     for (std::size_t a = 0; a < n; ++a) sums[a] += f.value * from[first + a];
