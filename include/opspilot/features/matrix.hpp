@@ -40,9 +40,7 @@ public:
     [[nodiscard]] float at(std::size_t row, std::size_t j) const noexcept { return column(j)[row]; }
 
     [[nodiscard]] std::size_t sparse_blocks() const noexcept { return sparse_.size(); }
-    [[nodiscard]] sparse_view sparse(std::size_t block) const noexcept {
-        return {sparse_[block].index, sparse_[block].value};
-    }
+    [[nodiscard]] sparse_view sparse(std::size_t block) const noexcept { return {sparse_[block].index, sparse_[block].value}; }
 
     struct sparse_storage {
         std::vector<std::uint32_t> index;

@@ -43,8 +43,8 @@ public:
     /// inserted into `strings`. Errors: kind features, JSON pointer; unknown inputs name the nearest field.
     [[nodiscard]] static result<feature_plan> parse(std::string_view json, const schema& s, dictionary& strings);
 
-    [[nodiscard]] std::span<const std::string> names() const noexcept;       ///< dense columns, in order
-    [[nodiscard]] std::span<const scope> scopes() const noexcept;            ///< of each dense column
+    [[nodiscard]] std::span<const std::string> names() const noexcept;  ///< dense columns, in order
+    [[nodiscard]] std::span<const scope> scopes() const noexcept;       ///< of each dense column
     [[nodiscard]] std::span<const sparse_block> sparse_blocks() const noexcept;
 
     /// Computes everything that depends on actions alone, for every row of a catalogue.
@@ -68,20 +68,24 @@ public:
 struct training_set {
     const table* tasks = nullptr;
     const table* actions = nullptr;
-    const table* pairs = nullptr;                       ///< one row per candidate row, or null
-    std::span<const std::uint32_t> candidate_offsets;   ///< tasks + 1
-    std::span<const std::uint32_t> action_rows;         ///< one per candidate row
-    std::span<const std::int32_t> chosen;               ///< per task: index within its candidates, -1 = none of them
-    std::span<const std::uint32_t> fold;                ///< per task, 0-based; statistics for fold k never see fold k's labels
-    std::span<const std::int64_t> now_us;               ///< per task
+    const table* pairs = nullptr;                      ///< one row per candidate row, or null
+    std::span<const std::uint32_t> candidate_offsets;  ///< tasks + 1
+    std::span<const std::uint32_t> action_rows;        ///< one per candidate row
+    std::span<const std::int32_t> chosen;              ///< per task: index within its candidates, -1 = none of them
+    std::span<const std::uint32_t> fold;               ///< per task, 0-based; statistics for fold k never see fold k's labels
+    std::span<const std::int64_t> now_us;              ///< per task
     const interner* strings = nullptr;
 };
 
-/// Fits the transforms of an unfitted document (standardisation, dictionaries, idf, target statistics, transition counts).
-[[nodiscard]] OPSPILOT_API result<feature_plan> fit_features(std::string_view json, const schema& s, const training_set& data,
-                                                             dictionary& strings);
+/// Fits the transforms of an unfitted document: standardisation over tasks, actions or candidate rows (by the scope of its
+/// input), quantile bins, dictionaries, idf, target statistics, transition counts; transforms that have a state keep it.
+/// The plan reads tables whose codes come from `data.strings`; for a bundle, `feature_plan::parse(to_json(), …)` gives the
+/// same plan for the bundle's own dictionary. What is fitted on values that depend on labels is refused (features.leak).
+/// The actions table must outlive the plan's use in `apply_out_of_fold`, unchanged.
+[[nodiscard]] OPSPILOT_API result<feature_plan> fit_features(std::string_view json, const schema& s, const training_set& data);
 
 /// Like `feature_plan::apply` for task `t` of the training set, but label-dependent statistics leave out the task's own fold.
+/// Only for the plan that `fit_features` returned for this training set: counts per fold are not part of the document.
 [[nodiscard]] OPSPILOT_API status apply_out_of_fold(const feature_plan& plan, const training_set& data, std::size_t t,
                                                     feature_workspace& scratch, feature_matrix& out);
 

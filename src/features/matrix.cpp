@@ -1,0 +1,1 @@
+#include "opspilot/features/matrix-inl.hpp"

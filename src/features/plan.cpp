@@ -1,0 +1,1 @@
+#include "opspilot/features/plan-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/features/text-inl.hpp"
