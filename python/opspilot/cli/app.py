@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any, cast
 
-import click
 import typer
 
 import opspilot
@@ -21,6 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+#: What a wrong command line raises. typer brings its own copy of click or uses the installed one, by version; the class is the same.
+_Refused = cast("type[Any]", typer.BadParameter.__mro__[2])
 
 #: Each module registers its verbs on `app` when it is imported.
 VERBS = ("inspect", "decide", "parity", "bench", "policy", "demo")
@@ -40,9 +42,9 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         code = app(standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
+    except _Refused as error:
         if as_json:
             output.problem(error.format_message(), output.USAGE, True, {"code": "usage"})
         error.show()
