@@ -21,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-#: What a wrong command line raises. typer brings its own copy of click or uses the installed one, by version; the class is the same.
+#: What a wrong command line raises: click.ClickException, of the copy that typer uses, its own or the installed one.
 _Refused = cast("type[Any]", typer.BadParameter.__mro__[2])
 
 #: Each module registers its verbs on `app` when it is imported.
@@ -59,7 +59,9 @@ def main() -> None:
         if extra is None:
             raise
         hint = f"pip install 'opspilot[{extra}]'"
-        output.problem(f"this needs the package {error.name}; {hint}", output.USAGE, as_json, {"code": "missing_extra", "hint": hint})
+        output.problem(
+            f"this needs the package {error.name}; {hint}", output.USAGE, as_json, {"code": "missing_extra", "hint": hint}
+        )
     except OSError as error:
         output.problem(str(error), output.IO_FAILED, as_json, {"code": "io"})
     sys.exit(code if isinstance(code, int) else 0)
