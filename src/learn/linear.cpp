@@ -1,0 +1,1 @@
+#include "opspilot/learn/linear-inl.hpp"
