@@ -19,10 +19,10 @@ namespace opspilot {
 /// Something the checker found in a document: an error refuses it, a warning does not.
 struct policy_finding {
     bool is_error = false;
-    std::string code;     ///< stable dotted name
-    std::string rule;     ///< id of the rule, "" for the document
+    std::string code;  ///< stable dotted name
+    std::string rule;  ///< id of the rule, "" for the document
     std::string message;
-    std::string where;    ///< "policy 'x' line 3 column 18"
+    std::string where;  ///< "policy 'x' line 3 column 18"
     std::string hint;
 };
 
@@ -35,11 +35,11 @@ struct rule_hit {
 
 /// What the policy leaves of each candidate. Reused between decisions.
 struct policy_outcome {
-    std::vector<verdict> cap;            ///< widest verdict left, per candidate
-    std::vector<std::uint8_t> allowed;   ///< 0 = forbidden
-    std::vector<double> boost;           ///< added to the score, in rule order
-    std::vector<std::uint32_t> queue;    ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
-    std::vector<rule_hit> hits;          ///< in rule order
+    std::vector<verdict> cap;           ///< widest verdict left, per candidate
+    std::vector<std::uint8_t> allowed;  ///< 0 = forbidden
+    std::vector<double> boost;          ///< added to the score, in rule order
+    std::vector<std::uint32_t> queue;   ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
+    std::vector<rule_hit> hits;         ///< in rule order
     void reset(std::size_t candidates);
 };
 
@@ -47,6 +47,8 @@ struct policy_outcome {
 struct rule_info {
     std::string_view id, layer, version, effect, because, queue, when;
     std::int64_t numeric = 0;
+    double by = 0;        ///< of boost and penalise
+    bool locked = false;  ///< no lower layer may have a rule of this id
 };
 
 /// Scratch of one thread for `policy_set::evaluate`.
@@ -60,8 +62,24 @@ public:
     std::unique_ptr<impl> state;
 };
 
+/// What `pin` adds to the score: more than scores differ, so that pinned candidates stand before all others.
+inline constexpr double pin_boost = 1'048'576.0;
+
 /// All layers of a bundle, compiled. Order: compliance, client, business; a lower layer can only narrow a higher one.
 /// Immutable, shared by any number of threads.
+///
+/// Conditions are CEL over `task.x`, `action.x`, `candidate.x` (typed by the schema) and `now` (the time of decision).
+/// has(task.x) is false for a missing field; reading one without a default is an error of the condition.
+///
+/// Effects where the condition holds: `forbid` (allowed = 0); `allow_only` forbids where it does NOT hold;
+/// `require_approval`, `suggest_only`, `escalate` narrow the cap, `escalate` may name a queue; `boost` and `penalise` add and
+/// subtract `by`; `pin` adds `pin_boost`; `route` names a queue and narrows nothing. Caps combine by `narrower`; the queue is
+/// that of the first escalate rule, or of the first route rule where no rule of its layer or a higher one escalates to a queue.
+/// `limit`, `redact`, `set_threshold`, `diversify` and `kill` belong to the format; a document that uses one is refused.
+///
+/// A condition that cannot be evaluated narrows: forbid, allow_only, require_approval, escalate and suggest_only act (allow_only
+/// as "not in the list"), boost, penalise, pin and route do nothing. `on_error: "abstain"` caps at abstain instead; `"skip"`,
+/// only on the second group, says the default aloud. Each such case stands in `hits` with `failed`.
 class OPSPILOT_API policy_set {
 public:
     struct document {

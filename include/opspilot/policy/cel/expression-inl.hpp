@@ -47,8 +47,8 @@ OPSPILOT_INLINE result<expression> expression::compile(std::string_view source, 
     for (const variable& v : how.variables) {
         const auto type = c.pool.parse(v.type);
         if (!type)
-            return error{error_kind::policy, "policy.bad_type", fmt::format("'{}' is no type of CEL", quote(v.type)),
-                         fmt::format("variable '{}'", quote(v.name)), "write int, string, list(string), map(string, dyn), …"};
+            return error{error_kind::policy, "policy.bad_type", fmt::format("{} is no type of CEL", quote(v.type)),
+                         fmt::format("variable {}", quote(v.name)), "write int, string, list(string), map(string, dyn), …"};
         variables.emplace_back(v.name, *type);
     }
     detail::environment env;
@@ -86,19 +86,19 @@ OPSPILOT_INLINE value expression::evaluate(std::span<const value> bound, arena& 
 
 OPSPILOT_INLINE opspilot::error expression::explain(const value& failed) const {
     std::string message{text_of(failed.why())};
-    if (!failed.error_subject().empty()) message += fmt::format(": '{}'", quote(failed.error_subject()));
+    if (!failed.error_subject().empty()) message += fmt::format(": {}", quote(failed.error_subject()));
     return {error_kind::policy, "policy.evaluation", std::move(message),
             detail::line_and_column(state->source, failed.error_offset()), ""};
 }
 
 OPSPILOT_INLINE result<value> timestamp_from_text(std::string_view text) {
     if (const auto v = detail::parse_time(text)) return *v;
-    return error{error_kind::policy, "policy.bad_timestamp", fmt::format("'{}' is no timestamp", quote(text)), "",
+    return error{error_kind::policy, "policy.bad_timestamp", fmt::format("{} is no timestamp", quote(text)), "",
                  "write it like 2026-01-31T12:00:00Z"};
 }
 OPSPILOT_INLINE result<value> duration_from_text(std::string_view text) {
     if (const auto v = detail::parse_span(text)) return *v;
-    return error{error_kind::policy, "policy.bad_duration", fmt::format("'{}' is no duration", quote(text)), "",
+    return error{error_kind::policy, "policy.bad_duration", fmt::format("{} is no duration", quote(text)), "",
                  "write it like 1h30m or 1.5s"};
 }
 OPSPILOT_INLINE std::string timestamp_text(const value& v) { return detail::format_time(v); }

@@ -222,7 +222,7 @@ private:
         if (env_.records != nullptr) known.insert(known.end(), {"task", "action", "candidate", "now"});
         std::string hint = did_you_mean(ast_.nodes[i].name, known);
         if (hint.empty() && env_.records != nullptr) hint = "conditions read task.…, action.…, candidate.… and now";
-        report("policy.unknown_name", ast_.nodes[i], fmt::format("unknown name '{}'", quote(ast_.nodes[i].name)), hint);
+        report("policy.unknown_name", ast_.nodes[i], fmt::format("unknown name {}", quote(ast_.nodes[i].name)), hint);
     }
 
     type_id select(index i) {
@@ -238,7 +238,7 @@ private:
                        "use […] with a key of the right type");
             return pool_.second(t);
         }
-        report("policy.type", n, fmt::format("{} has no field '{}'", named(t), quote(n.name)),
+        report("policy.type", n, fmt::format("{} has no field {}", named(t), quote(n.name)),
                pool_.is_list(t) ? "use an index, or a macro such as exists(x, …)" : "");
         return types::dyn;
     }
@@ -378,7 +378,7 @@ private:
                 fmt::join(known.begin(), known.begin() + std::min<std::ptrdiff_t>(8, static_cast<std::ptrdiff_t>(known.size())),
                           ", "));
         warn("policy.value_not_declared", ast_.nodes[literal],
-             fmt::format("'{}' is not a declared value of {}.{}", quote(ast_.nodes[literal].name),
+             fmt::format("{} is not a declared value of {}.{}", quote(ast_.nodes[literal].name),
                          opspilot::name(out_.meanings[field_node].where.where), f.name),
              std::move(hint));
     }
@@ -476,8 +476,7 @@ private:
         if (!same_name) {
             std::vector<std::string_view> known{"has"};
             for (const overload& o : overloads()) known.push_back(o.name);
-            report("policy.unknown_function", n, fmt::format("unknown function '{}'", quote(n.name)),
-                   did_you_mean(n.name, known));
+            report("policy.unknown_function", n, fmt::format("unknown function {}", quote(n.name)), did_you_mean(n.name, known));
             return types::dyn;
         }
         std::string given;

@@ -139,7 +139,7 @@ OPSPILOT_INLINE std::string simpler_than_regex(std::string_view pattern) {
     if (to_end) pattern.remove_suffix(1);
     if (pattern.empty() || pattern.find_first_of("\\^$.|?*+()[]{}") != std::string_view::npos) return {};
     const std::string_view name = from_start && to_end ? "==" : from_start ? "startsWith" : to_end ? "endsWith" : "contains";
-    return from_start && to_end ? fmt::format("== '{}'", quote(pattern)) : fmt::format("{}('{}')", name, quote(pattern));
+    return from_start && to_end ? fmt::format("== {}", quote(pattern)) : fmt::format("{}({})", name, quote(pattern));
 }
 
 inline std::optional<value> int_from_double(double d) noexcept {

@@ -126,8 +126,7 @@ private:
             ++at_;
         }
         if (starts_word(peek()) || is_digit(peek()))
-            return fail("policy.bad_number", fmt::format("'{}' runs into a number", quote_char()), at_,
-                        "put a space between them");
+            return fail("policy.bad_number", fmt::format("{} runs into a number", quote_char()), at_, "put a space between them");
         put(kind, start, at_ - start);
         return {};
     }
@@ -178,7 +177,7 @@ private:
             case '|':
                 if (after == '|') return two(token_kind::or_);
                 return fail("policy.syntax", "'|' is no operator", at_, "write '||'");
-            default: return fail("policy.syntax", fmt::format("unexpected character '{}'", quote_char()), at_);
+            default: return fail("policy.syntax", fmt::format("unexpected character {}", quote_char()), at_);
         }
     }
 
@@ -254,7 +253,7 @@ OPSPILOT_INLINE std::optional<problem> decode_literal(std::string_view source, c
         }
         const std::size_t length = decode_escape(s.substr(i + 1), literal.kind == token_kind::bytes, out);
         if (length == 0)
-            return problem{"policy.bad_escape", fmt::format("bad escape '{}'", opspilot::quote(s.substr(i, 2))),
+            return problem{"policy.bad_escape", fmt::format("bad escape {}", opspilot::quote(s.substr(i, 2))),
                            "write '\\\\' for a backslash, or a raw string r'…'", offset_of(i), 2};
         i += 1 + length;
     }

@@ -36,7 +36,7 @@ private:
     [[nodiscard]] const token& peek() const noexcept { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
     [[nodiscard]] std::string_view text(const token& t) const noexcept { return source_.substr(t.offset, t.length); }
     [[nodiscard]] std::string shown() const {
-        return now().kind == token_kind::end ? std::string("end of the expression") : fmt::format("'{}'", quote(text(now())));
+        return now().kind == token_kind::end ? std::string("end of the expression") : fmt::format("{}", quote(text(now())));
     }
     bool accept(token_kind kind) noexcept {
         if (now().kind != kind) return false;

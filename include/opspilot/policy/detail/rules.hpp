@@ -1,0 +1,122 @@
+/// \file
+/// Internal: policy documents read into rules, and what every effect is.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "opspilot/base/detail/json.hpp"
+#include "opspilot/data/schema.hpp"
+#include "opspilot/policy/detail/cel/program.hpp"
+#include "opspilot/policy/detail/json_places.hpp"
+#include "opspilot/policy/policy.hpp"
+
+namespace opspilot::detail {
+
+enum class policy_layer : std::uint8_t { compliance, client, business };
+
+enum class policy_effect : std::uint8_t {
+    forbid,
+    allow_only,
+    require_approval,
+    escalate,
+    suggest_only,
+    boost,
+    penalise,
+    pin,
+    route,
+    // Part of the format, not evaluated here yet; documents that use them are refused.
+    limit,
+    redact,
+    set_threshold,
+    diversify,
+    kill,
+};
+
+/// What is true of an effect whatever the rule.
+struct effect_traits {
+    std::string_view name;
+    bool available = true;
+    bool narrowing = true;       ///< acts when its condition fails; may not be skipped on error
+    bool per_candidate = false;  ///< tells candidates apart; a condition on the task alone is probably a mistake
+    bool takes_queue = false;
+    bool takes_by = false;
+};
+[[nodiscard]] const effect_traits& traits_of(policy_effect effect) noexcept;
+
+enum class on_error : std::uint8_t { by_effect, abstain, skip };
+
+struct policy_rule {
+    std::string id, when, because, queue;
+    policy_effect effect = policy_effect::forbid;
+    policy_layer layer = policy_layer::business;
+    on_error failing = on_error::by_effect;
+    bool locked = false;
+    double by = 0;
+    std::uint32_t document = 0;
+    cel::detail::program condition;
+};
+
+/// "When this holds, the verdict is never as wide as that."
+struct policy_invariant {
+    std::string id, when;
+    verdict never = verdict::auto_execute;
+    std::uint32_t document = 0;
+    cel::detail::program condition;
+};
+
+struct policy_test {
+    std::uint32_t document = 0;
+    std::size_t index = 0;  ///< in the document
+    json task, candidate;
+    std::int64_t now_us = 0;
+    std::optional<opspilot::verdict> verdict;
+    std::optional<bool> allowed;
+    std::optional<double> boost;
+    std::optional<std::string> rule, queue;
+};
+
+struct policy_document {
+    std::string name, text, version;
+    policy_layer layer = policy_layer::business;
+};
+
+/// All documents, in order of layers.
+struct policy_parts {
+    std::vector<policy_document> documents;
+    std::vector<policy_rule> rules;
+    std::vector<policy_invariant> invariants;
+    std::vector<policy_test> tests;
+};
+
+/// Collects findings and remembers the first error.
+class finding_log {
+public:
+    explicit finding_log(std::vector<policy_finding>* out) : out_(out) {}
+    /// `code` must have static lifetime.
+    void add(bool is_error, std::string_view code, std::string_view rule, std::string message, std::string where,
+             std::string hint);
+    [[nodiscard]] std::optional<error>& first_error() noexcept { return first_; }
+
+private:
+    std::vector<policy_finding>* out_;
+    std::optional<error> first_;
+};
+
+/// Reads one document: rules, invariants and tests are appended to `out`, everything wrong goes to `log`.
+void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
+                          finding_log& log);
+
+/// Name of a layer: "compliance", "client", "business".
+[[nodiscard]] std::string_view name(policy_layer layer) noexcept;
+[[nodiscard]] std::optional<verdict> verdict_named(std::string_view name) noexcept;
+
+}  // namespace opspilot::detail
+
+#if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/policy/detail/rules-inl.hpp"
+#endif

@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/json_places-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/policy_tests-inl.hpp"
