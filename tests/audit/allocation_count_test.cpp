@@ -11,6 +11,9 @@ std::atomic<std::size_t> allocations{0};
 std::size_t allocations_so_far();
 std::size_t allocations_so_far() { return allocations.load(); }
 
+// Sanitizers bring their own operators, which check that every pair matches; nothing is counted then.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
 void* operator new(std::size_t size) {
     ++allocations;
     if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -18,3 +21,4 @@ void* operator new(std::size_t size) {
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#endif

@@ -9,7 +9,9 @@
 using namespace opspilot;
 
 TEST_CASE("Platt scaling agrees with scikit-learn, and its objective is never above") {
-    for (const auto& c : fixture("platt.json")["cases"]) {
+    const auto oracle = fixture("platt.json");
+    REQUIRE(oracle["cases"].size() == 7);
+    for (const auto& c : oracle["cases"]) {
         const auto score = c["score"].get<std::vector<double>>();
         const auto label = bytes_of(c["label"]);
         const auto fitted = fit_platt(score, label);
@@ -24,7 +26,7 @@ TEST_CASE("Platt scaling agrees with scikit-learn, and its objective is never ab
 }
 
 TEST_CASE("the fit is a stationary point of its objective") {
-    const auto c = fixture("platt.json")["cases"][1];
+    const nlohmann::json c = fixture("platt.json")["cases"][1];
     const auto score = c["score"].get<std::vector<double>>();
     const auto label = bytes_of(c["label"]);
     const platt fitted = *fit_platt(score, label);

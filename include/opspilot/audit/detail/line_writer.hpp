@@ -72,10 +72,10 @@ public:
         digits(value);
     }
     /// JSON that stands already; line ends can only be white space between its tokens.
-    void raw(std::string_view json) {
+    void raw(std::string_view standing) {
         separate();
         const std::size_t from = out_.size();
-        out_ += json;
+        out_ += standing;
         for (std::size_t i = from; i < out_.size(); ++i)
             if (out_[i] == '\n' || out_[i] == '\r') out_[i] = ' ';
     }
