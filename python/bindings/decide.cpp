@@ -326,8 +326,8 @@ void bind_decide(py::module_& m) {
                      const py::gil_scoped_release unlocked;
                      auto ws = e.workspaces.borrow();
                      status computed = e.core.features(task_rows.view(), candidate_rows.view(), now_us, *ws,
-                                                       [&](std::size_t, const feature_matrix& m) {
-                                                           copies.emplace_back(m);
+                                                       [&](std::size_t, const feature_matrix& computed_features) {
+                                                           copies.emplace_back(computed_features);
                                                            return true;
                                                        });
                      e.workspaces.give_back(std::move(ws));

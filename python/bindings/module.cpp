@@ -6,4 +6,6 @@ PYBIND11_MODULE(_core, m) {
     m.doc() = "Bindings of the opspilot library. Use the package `opspilot`; names here may change.";
     m.attr("__version__") = OPSPILOT_PYTHON_VERSION;
     opspilot::python::bind_decide(m);
+    opspilot::python::bind_calibrate(m);
+    opspilot::python::bind_learn(m);
 }

@@ -6,5 +6,7 @@
 namespace opspilot::python {
 
 void bind_decide(pybind11::module_& m);
+void bind_calibrate(pybind11::module_& m);
+void bind_learn(pybind11::module_& m);
 
 }  // namespace opspilot::python

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "opspilot/base/text.hpp"
-#include "opspilot/decide/detail/arrow_inputs.hpp"
 #include "opspilot/decide/detail/inputs.hpp"
 
 namespace opspilot::detail {
@@ -108,7 +107,8 @@ inline status read_tasks(const bundle::impl& b, const table_source& source, std:
     ws.strings->reset();
     ws.tasks.clear();
     if (source.schema == nullptr) return ws.tasks.read_json(source.json, *ws.strings, now_us, ws.reader, row_limit);
-    for (const ArrowArray* chunk : source.chunks) OPSPILOT_CHECK(append_arrow(ws.tasks, *source.schema, *chunk, *ws.strings, now_us));
+    for (const ArrowArray* chunk : source.chunks)
+        OPSPILOT_CHECK(append_arrow(ws.tasks, *source.schema, *chunk, *ws.strings, now_us, ws.arrow));
     if (ws.tasks.rows() > row_limit) return too_many("tasks", ws.tasks.rows(), row_limit, "", "tasks");
     static_cast<void>(b);
     return {};
@@ -130,10 +130,9 @@ inline status read_candidate_rows(const bundle::impl& b, const call_inputs& in, 
         }
         actions.clear();
         if (pairs != nullptr) pairs->clear();
-        for (const ArrowArray* chunk : source.chunks) {
-            OPSPILOT_CHECK(append_arrow_candidates(*source.schema, *chunk, actions, pairs, *ws.strings, in.now_us));
-            if (task_index != nullptr) OPSPILOT_CHECK(append_task_index(*source.schema, *chunk, *task_index));
-        }
+        const candidate_tables into{.actions = &actions, .pairs = pairs, .task_index = task_index};
+        for (const ArrowArray* chunk : source.chunks)
+            OPSPILOT_CHECK(append_arrow_candidates(into, *source.schema, *chunk, *ws.strings, in.now_us, ws.arrow));
         if (actions.rows() > row_limit) return too_many("candidates", actions.rows(), row_limit, "", "candidates");
         return {};
     });

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "opspilot/data/arrow.hpp"
 #include "opspilot/data/dictionary.hpp"
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/row_json.hpp"
@@ -42,6 +43,7 @@ struct workspace::impl {
     std::optional<interner> strings;
     opspilot::schema id_only;                       ///< knows nothing but ids
     json_reader reader;
+    arrow_reader arrow;
     table tasks;
     detail::candidate_set candidates;
     feature_workspace features;
