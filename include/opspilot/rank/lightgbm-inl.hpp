@@ -90,7 +90,7 @@ inline status lightgbm_feature_infos(const lightgbm_piece& list, std::size_t fea
         }
         if (range && parts != 2)
             return lightgbm_error("model.bad_feature_info", at,
-                                  fmt::format("'{}' is neither none, [min:max] nor a list of categories", quote(item)));
+                                  fmt::format("{} is neither none, [min:max] nor a list of categories", quote(item)));
         return {};
     });
 }
@@ -103,7 +103,7 @@ struct lightgbm_head {
 inline status lightgbm_read_objective(const lightgbm_piece& value, std::size_t classes, tree_builder& builder) {
     const std::string_view type = value.text.substr(0, value.text.find(' '));
     if (std::find(lightgbm_objectives.begin(), lightgbm_objectives.end(), type) == lightgbm_objectives.end())
-        return lightgbm_error("model.unknown_objective", value.at, fmt::format("unknown objective '{}'", quote(type)),
+        return lightgbm_error("model.unknown_objective", value.at, fmt::format("unknown objective {}", quote(type)),
                               did_you_mean(type, lightgbm_objectives));
     const bool several = type == "multiclass" || type == "multiclassova";
     constexpr std::string_view key = " num_class:";
@@ -116,7 +116,7 @@ inline status lightgbm_read_objective(const lightgbm_piece& value, std::size_t c
     }
     if (several == (found == std::string_view::npos) || stated != classes)
         return lightgbm_error("model.class_count", value.at,
-                              fmt::format("objective '{}' with num_class={}", quote(value.text), classes));
+                              fmt::format("objective {} with num_class={}", quote(value.text), classes));
     builder.objective(std::string(value.text));
     return {};
 }
@@ -138,7 +138,7 @@ inline result<lightgbm_head> lightgbm_read_head(lightgbm_lines& lines, const tre
         OPSPILOT_CHECK(keys.require(k, lines.at()));
     if (keys[h_tree].given) return lightgbm_error("model.unknown_key", keys[h_tree].at, "'tree' stands twice");
     if (keys[h_version].text != "v4" && keys[h_version].text != "v3")
-        return lightgbm_error("model.version", keys[h_version].at, fmt::format("file version '{}'", quote(keys[h_version].text)),
+        return lightgbm_error("model.version", keys[h_version].at, fmt::format("file version {}", quote(keys[h_version].text)),
                               "versions v3 and v4 can be read; load the model with LightGBM 4 and save it again");
     if (keys[h_average].given && !keys[h_average].text.empty())
         return lightgbm_error("model.bad_value", keys[h_average].at, "'average_output' takes no value");
@@ -312,7 +312,7 @@ inline status lightgbm_read_tail(lightgbm_lines& lines) {
             const std::size_t equals = line.text.rfind('=');
             if (equals == std::string_view::npos)
                 return lightgbm_error("model.unexpected_line", line.at,
-                                      fmt::format("'{}' among the feature importances", quote(line.text)));
+                                      fmt::format("{} among the feature importances", quote(line.text)));
             if (auto n = lightgbm_number<std::uint64_t>(line.text.substr(equals + 1), line.at + equals + 1, "importance"); !n)
                 return std::move(n).error();
         } else if (line.text == "parameters:" && !parameters && !pandas) {
@@ -322,7 +322,7 @@ inline status lightgbm_read_tail(lightgbm_lines& lines) {
                 if (parameter.text == "end of parameters") break;
                 if (!parameter.text.empty() && (parameter.text.front() != '[' || parameter.text.back() != ']'))
                     return lightgbm_error("model.unexpected_line", parameter.at,
-                                          fmt::format("'{}' among the parameters", quote(parameter.text)));
+                                          fmt::format("{} among the parameters", quote(parameter.text)));
             }
         } else if (line.text.starts_with("pandas_categorical:") && !pandas) {
             pandas = true;
@@ -332,7 +332,7 @@ inline status lightgbm_read_tail(lightgbm_lines& lines) {
                                       "categories were coded by a data frame, outside the model",
                                       "train on integer codes of your own");
         } else {
-            return lightgbm_error("model.trailing_data", line.at, fmt::format("'{}' after the model's end", quote(line.text)));
+            return lightgbm_error("model.trailing_data", line.at, fmt::format("{} after the model's end", quote(line.text)));
         }
     }
     return {};

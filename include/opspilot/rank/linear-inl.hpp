@@ -75,7 +75,7 @@ inline result<hashed_weights> parse_hashed_weights(const json& node, std::string
     for (std::size_t i = 0; i < index.size(); ++i) {
         if (!index[i].is_number_unsigned() || index[i].get<std::uint64_t>() >= out.block.dimension)
             return linear_problem("model.hashed_index",
-                                  fmt::format("'{}' is no bucket of {}",
+                                  fmt::format("{} is no bucket of {}",
                                               quote(index[i].dump(-1, ' ', true, json::error_handler_t::replace)), dimension),
                                   pointer(index_where, i));
         out.index.push_back(index[i].get<std::uint32_t>());
@@ -99,8 +99,7 @@ OPSPILOT_INLINE result<linear_ranker> linear_ranker::build(parts content, std::s
     std::vector<std::string_view> sorted(content.features.begin(), content.features.end());
     std::sort(sorted.begin(), sorted.end());
     if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
-        return linear_problem("model.feature_name_twice", fmt::format("two features are called '{}'", quote(*twice)),
-                              "/features");
+        return linear_problem("model.feature_name_twice", fmt::format("two features are called {}", quote(*twice)), "/features");
     if (!detail::finite_as_float(content.intercept))
         return linear_problem("model.not_finite", fmt::format("the intercept {} is no finite float", content.intercept),
                               "/intercept");
@@ -119,7 +118,7 @@ OPSPILOT_INLINE result<linear_ranker> linear_ranker::build(parts content, std::s
         const std::string where = fmt::format("/sparse/{}", b);
         for (std::size_t a = 0; a < b; ++a)
             if (content.sparse[a].block.name == h.block.name)
-                return linear_problem("model.feature_name_twice", fmt::format("two blocks are called '{}'", quote(h.block.name)),
+                return linear_problem("model.feature_name_twice", fmt::format("two blocks are called {}", quote(h.block.name)),
                                       where);
         if (h.index.size() != h.weight.size())
             return linear_problem("model.shape", fmt::format("{} weights for {} buckets", h.weight.size(), h.index.size()),

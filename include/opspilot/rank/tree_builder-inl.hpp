@@ -42,7 +42,7 @@ OPSPILOT_INLINE status tree_builder::begin(std::vector<std::string> feature_name
     std::sort(sorted.begin(), sorted.end());
     if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
         return error{
-            error_kind::model, "model.feature_name_twice", fmt::format("two features are called '{}'", quote(*twice)), {}, {}};
+            error_kind::model, "model.feature_name_twice", fmt::format("two features are called {}", quote(*twice)), {}, {}};
     built_.feature_names_ = std::move(feature_names);
     built_.outputs_ = outputs;
     largest_.assign(outputs, 0.0);

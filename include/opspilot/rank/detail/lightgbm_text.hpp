@@ -55,7 +55,7 @@ public:
         OPSPILOT_TRY(const lightgbm_piece line, next());
         if (line.text != want)
             return lightgbm_error("model.unexpected_line", line.at,
-                                  fmt::format("'{}' stands where '{}' is expected", quote(line.text), want));
+                                  fmt::format("{} stands where '{}' is expected", quote(line.text), want));
         return {};
     }
 
@@ -76,7 +76,7 @@ public:
         const std::string_view key = line.text.substr(0, equals);
         const auto found = std::find(names_.begin(), names_.end(), key);
         if (found == names_.end())
-            return lightgbm_error("model.unknown_key", line.at, fmt::format("unknown key '{}'", quote(key)),
+            return lightgbm_error("model.unknown_key", line.at, fmt::format("unknown key {}", quote(key)),
                                   did_you_mean(key, names_));
         lightgbm_piece& value = values_[static_cast<std::size_t>(found - names_.begin())];
         if (value.given) return lightgbm_error("model.key_twice", line.at, fmt::format("'{}' is given twice", key));
@@ -101,9 +101,9 @@ result<T> lightgbm_number(std::string_view text, std::size_t at, std::string_vie
     T value{};
     const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (code == std::errc::result_out_of_range)
-        return lightgbm_error("model.number_range", at, fmt::format("{} '{}' is out of range", what, quote(text)));
+        return lightgbm_error("model.number_range", at, fmt::format("{} {} is out of range", what, quote(text)));
     if (code != std::errc{} || end != text.data() + text.size())
-        return lightgbm_error("model.bad_number", at, fmt::format("{} '{}' is not a number of its kind", what, quote(text)));
+        return lightgbm_error("model.bad_number", at, fmt::format("{} {} is not a number of its kind", what, quote(text)));
     return value;
 }
 

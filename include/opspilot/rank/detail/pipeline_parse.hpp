@@ -95,7 +95,9 @@ private:
     }
     /// An error of a model, with the stage's place in front of its own.
     static error within(error inner, const std::string& where, std::string_view model) {
-        inner.where = fmt::format("{} ({}){}{}", where, quote(model), inner.where.empty() ? "" : ": ", inner.where);
+        const std::string shown = quote(model);
+        const std::string_view bare(shown.data() + 1, shown.size() - 2);
+        inner.where = fmt::format("{} ({}){}{}", where, bare, inner.where.empty() ? "" : ": ", inner.where);
         return inner;
     }
 
@@ -104,7 +106,7 @@ private:
         const auto found = std::find(out_.names.begin(), out_.names.end(), name);
         if (found != out_.names.end()) return static_cast<std::size_t>(found - out_.names.begin());
         const std::vector<std::string_view> known(out_.names.begin(), out_.names.end());
-        return problem("model.stage_unknown", fmt::format("no stage is called '{}'", quote(name)), pointer("", key),
+        return problem("model.stage_unknown", fmt::format("no stage is called {}", quote(name)), pointer("", key),
                        did_you_mean(name, known));
     }
 
@@ -116,7 +118,7 @@ private:
             return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
         };
         if (s.name.empty() || s.name.size() > 64 || !std::all_of(s.name.begin(), s.name.end(), plain))
-            return problem("model.stage_name", fmt::format("'{}' is no name of a stage", quote(s.name)), pointer(where, "name"),
+            return problem("model.stage_name", fmt::format("{} is no name of a stage", quote(s.name)), pointer(where, "name"),
                            "1 to 64 letters, digits, '_' and '-'");
         if (std::find(out_.names.begin(), out_.names.end(), s.name) != out_.names.end())
             return problem("model.stage_twice", fmt::format("two stages are called '{}'", s.name), pointer(where, "name"));
@@ -248,11 +250,10 @@ private:
     static status check_block(const json& node, std::span<const sparse_block> blocks, const std::string& where) {
         const std::string wanted = text_or(node, "block", "");
         if (wanted.empty() || (blocks.size() == 1 && blocks.front().name == wanted)) return {};
-        return problem(
-            "model.block",
-            fmt::format("the model reads {} blocks{}{}, not '{}' alone", blocks.size(), blocks.empty() ? "" : ", first ",
-                        blocks.empty() ? "" : quote(blocks.front().name), quote(wanted)),
-            pointer(where, "block"));
+        return problem("model.block",
+                       fmt::format("the model reads {} blocks{}{}, not {} alone", blocks.size(), blocks.empty() ? "" : ", first ",
+                                   blocks.empty() ? "" : quote(blocks.front().name), quote(wanted)),
+                       pointer(where, "block"));
     }
 
     status bind_columns(stage& s, std::span<const std::string> names, bool lightgbm) {
@@ -306,7 +307,7 @@ private:
         if (hint.empty()) hint = fmt::format("the plan has {} columns and earlier stages give {}", planned.size(), staged.size());
         return error{error_kind::features,
                      "features.unknown_column",
-                     fmt::format("the model reads '{}', which neither the plan nor an earlier stage gives", quote(name)),
+                     fmt::format("the model reads {}, which neither the plan nor an earlier stage gives", quote(name)),
                      {},
                      std::move(hint)};
     }
