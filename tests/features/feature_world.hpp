@@ -45,6 +45,12 @@ inline std::string schema_text() {
         {"name":"note","type":"string","optional":true}]})";
 }
 
+inline std::string document(std::string_view transforms) {
+    std::string out = "{\"version\":1,\"transforms\":";
+    out.append(transforms).append("}");
+    return out;
+}
+
 struct setting {
     opspilot::schema fields;
     opspilot::dictionary frozen;
@@ -90,15 +96,13 @@ struct setting {
     }
 
     opspilot::feature_plan plan(std::string_view transforms) {
-        auto parsed =
-            opspilot::feature_plan::parse("{\"version\":1,\"transforms\":" + std::string(transforms) + "}", fields, frozen);
+        auto parsed = opspilot::feature_plan::parse(document(transforms), fields, frozen);
         INFO((parsed.ok() ? std::string() : parsed.error().text()));
         REQUIRE(parsed.ok());
         return std::move(*parsed);
     }
     opspilot::error refused(std::string_view transforms) {
-        auto parsed =
-            opspilot::feature_plan::parse("{\"version\":1,\"transforms\":" + std::string(transforms) + "}", fields, frozen);
+        auto parsed = opspilot::feature_plan::parse(document(transforms), fields, frozen);
         REQUIRE(!parsed.ok());
         return parsed.error();
     }

@@ -17,7 +17,7 @@ namespace opspilot {
 struct text_options {
     bool casefold = true;        ///< Unicode case folding: "Straße" and "STRASSE" are equal
     bool strip_accents = false;  ///< "é" becomes "e"
-    std::string symbols;         ///< ASCII characters that are words of their own, e.g. "?!"
+    std::string symbols{};         ///< ASCII characters that are words of their own, e.g. "?!"
     friend bool operator==(const text_options&, const text_options&) = default;
 };
 
@@ -54,7 +54,7 @@ enum class term_frequency : std::uint8_t { count, binary, log };
 /// What a `text_hasher` counts.
 struct text_hash_options {
     unsigned bits = 18;  ///< 2^bits buckets, 1 … 24
-    text_options text;
+    text_options text{};
     unsigned word_min = 1, word_max = 2;  ///< words per n-gram; max 0 = no words
     unsigned char_min = 0, char_max = 0;  ///< characters (code points) per n-gram; max 0 = none
     bool within_words = false;            ///< characters do not cross words; each word is padded by one space on both sides

@@ -251,7 +251,8 @@ private:
         }
         const std::string kind = text_or(object, "kind", list && !object.contains("last") ? "items" : "value");
         out.how = static_cast<token_part::kind>(std::find(part_kinds.begin(), part_kinds.end(), kind) - part_kinds.begin());
-        const bool words = out.how >= token_part::kind::words;
+        const bool words = out.how >= token_part::kind::phrase;
+        if (out.how == token_part::kind::phrase && !text) return bad("kind", "a phrase is made of one text");
         if (words && !list && !text) return bad("kind", fmt::format("{} needs text; {} is a number", kind, quote(input)));
         if (out.how == token_part::kind::set && !list) return bad("kind", "set needs a list");
         OPSPILOT_TRY(out.last, whole(object, "last", 0, 0, 4096, where));
@@ -299,7 +300,8 @@ private:
         if (found == object.end()) return {};
         const std::int64_t most = chars ? 16 : 8;
         const json& n = *found;
-        if (!words) return feature_error("features.bad_value", "'ngrams' go with words and characters", pointer(where, "ngrams"));
+        if (!words || out.how == token_part::kind::phrase)
+            return feature_error("features.bad_value", "'ngrams' go with words and characters", pointer(where, "ngrams"));
         if (n.size() != 2 || !n[0].is_number_integer() || !n[1].is_number_integer() || n[0].get<std::int64_t>() < 1 ||
             n[1].get<std::int64_t>() < n[0].get<std::int64_t>() || n[1].get<std::int64_t>() > most)
             return feature_error("features.bad_value", fmt::format("ngrams must be [min, max], 1 <= min <= max <= {}", most),

@@ -88,7 +88,8 @@ inline status transform_reader::numeric() {
     switch (op) {
         case feature_op::number:
         case feature_op::clip:
-            s.op = opcode::clip;
+        case feature_op::between:
+            s.op = op == feature_op::between ? opcode::between : opcode::clip;
             s.p0 = number_or(node, "min", -std::numeric_limits<double>::infinity());
             s.p1 = number_or(node, "max", std::numeric_limits<double>::infinity());
             if (s.p0 > s.p1)
@@ -361,6 +362,7 @@ inline status compile_transform(feature_builder& to, const json& node, std::size
     switch (info->op) {
         case feature_op::number:
         case feature_op::clip:
+        case feature_op::between:
         case feature_op::log:
         case feature_op::standardise:
         case feature_op::bucket:

@@ -226,6 +226,11 @@ inline status compile_text_hash(Reader& reader) {
         one.weight = number_or(node, "weight", 1.0);
         if (!std::isfinite(one.weight) || std::fabs(one.weight) > 1e6)
             return feature_error("features.bad_value", fmt::format("weight = {}", one.weight), pointer(where, "weight"));
+        if (const auto when = node.find("when"); when != node.end()) {
+            OPSPILOT_TRY(one.when, reader.to.number(when->get<std::string>(), pointer(where, "when")));
+            if (plan.slots[one.when].where != scope::task || plan.slots[one.when].from_labels)
+                return feature_error("features.bad_value", fmt::format("{} is not a number of the task", when->dump()), pointer(where, "when"));
+        }
         one.idf = boolean_or(node, "idf", false);
         one.l2 = text_or(node, "norm", "none") == "l2";
         const std::string tf = text_or(node, "tf", "count");

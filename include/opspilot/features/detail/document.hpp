@@ -17,6 +17,7 @@ namespace opspilot::detail {
 enum class feature_op : std::uint8_t {
     number,
     clip,
+    between,
     log,
     standardise,
     bucket,
@@ -44,7 +45,7 @@ enum class feature_op : std::uint8_t {
     transition,
 };
 
-inline constexpr std::array<std::string_view, 6> part_kinds{"value", "items", "set", "words", "chars", "word_chars"};
+inline constexpr std::array<std::string_view, 7> part_kinds{"value", "items", "set", "phrase", "words", "chars", "word_chars"};
 inline constexpr std::array<std::string_view, 5> overlap_measures{"jaccard", "of_a", "of_b", "count", "any"};
 inline constexpr std::array<std::string_view, 4> calendar_parts{"hour", "weekday", "day", "month"};
 inline constexpr std::array<std::string_view, 3> statistics_outputs{"probability", "log", "count"};
@@ -80,6 +81,7 @@ inline constexpr document_field source_fields[] = {
      {}},
     {"tokens", json_kind::any, true, "a part or a list of parts; several are crossed", {}},
     {"separator", json_kind::text, false, "join the texts of the parts with this instead of mixing their hashes", {}},
+    {"when", json_kind::text, false, "number field of the task or earlier transform; where it is 0 or missing the source is left out", {}},
     {"weight", json_kind::number, false, "factor of the source; default 1", {}},
     {"tf", json_kind::text, false, "weight of a token that occurs n times: n, 1 or 1 + ln n; default count", term_frequencies},
     {"idf", json_kind::boolean, false, "multiply by ln((1 + N) / (1 + df)) + 1; default false", {}},
@@ -178,6 +180,7 @@ struct feature_op_info {
 inline constexpr feature_op_info feature_ops[] = {
     {"number", feature_op::number, input_only, "the value as a number"},
     {"clip", feature_op::clip, clip_fields, "the value within bounds"},
+    {"between", feature_op::between, clip_fields, "1 where the value lies within bounds, otherwise 0"},
     {"log", feature_op::log, input_only, "sign(x) ln(1 + |x|)"},
     {"standardise", feature_op::standardise, fitted_input, "(x - mean) / standard deviation, fitted"},
     {"bucket", feature_op::bucket, bucket_fields, "index of the bin"},

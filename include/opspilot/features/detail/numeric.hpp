@@ -176,6 +176,12 @@ inline bool run_numeric(const step& s, const feature_run& run, double* out, std:
             map_one(in(0), out, n, [low, high](double x) { return x < low ? low : x > high ? high : x; });
             return true;
         }
+        case opcode::between: {
+            const double low = s.p0;
+            const double high = s.p1;
+            map_one(in(0), out, n, [low, high](double x) { return x != x ? x : x >= low && x <= high ? 1.0 : 0.0; });
+            return true;
+        }
         case opcode::log: map_one(in(0), out, n, signed_log1p); return true;
         case opcode::standardise: {
             const double mean = s.p0;

@@ -42,6 +42,7 @@ enum class opcode : std::uint8_t {
     staleness,     ///< field (the as_of timestamp), p0 = maximum age
     calendar,      ///< field or the time of decision; k = calendar_part, p0 = offset in microseconds
     clip,          ///< in, p0 = min, p1 = max
+    between,       ///< in, p0 = min, p1 = max: 1 inside, 0 outside
     log,           ///< in
     standardise,   ///< in, p0 = mean, p1 = scale
     bucket,        ///< in, edges
@@ -70,7 +71,7 @@ enum class statistics_output : std::int32_t { value, log, count };
 
 /// One part of a token: how a field (or an earlier column) becomes tokens.
 struct token_part {
-    enum class kind : std::uint8_t { value, items, set, words, chars, word_chars };
+    enum class kind : std::uint8_t { value, items, set, phrase, words, chars, word_chars };
     kind how = kind::value;
     bool from_slot = false;
     field_use field{};
@@ -86,7 +87,10 @@ struct token_part {
     std::string missing;  // token that stands for "no token"
     text_options text;
     std::uint32_t cache = no_slot;  // normalised text shared by parts of one task field
-    [[nodiscard]] bool many() const noexcept { return how != kind::value && how != kind::set && last == 0; }
+    /// May give more than one token.
+    [[nodiscard]] bool many() const noexcept {
+        return how == kind::items ? field.type == field_type::text_list : how >= kind::words;
+    }
     friend bool operator==(const token_part& a, const token_part& b) = default;
 };
 
@@ -170,6 +174,7 @@ struct output_column {
 struct sparse_source {
     std::uint32_t source = 0;
     std::uint64_t seed = 0;
+    std::uint32_t when = no_slot;  // a number of the task; the source counts only where it is there and not 0
     double weight = 1.0;
     bool idf = false;
     bool l2 = false;

@@ -10,6 +10,9 @@ namespace opspilot::detail {
 template <class F>
 inline void each_bucket(const sparse_program& block, const sparse_source& from, const feature_run& run, F&& take) {
     feature_workspace::impl& ws = run.ws;
+    ws.buckets.clear();
+    if (from.when != no_slot)
+        if (const double x = run.number(from.when).at(0); x != x || x == 0.0) return;
     const token_source& source = run.plan.sources[from.source];
     std::span<const std::uint64_t> tokens;
     if (source.parts.size() == 1 && !source.joined) {
