@@ -175,7 +175,11 @@ private:
         if (!node.is_object()) {
             report("policy.wrong_kind", rule, at, fmt::format("expected an object, found {}", kind_name(node)));
             node = json::object();
-            fine = false;
+            while (true) {
+                const status checked = check_object(node, table, at, error_kind::policy);
+                if (checked) return false;
+                mend(node, table, checked.error());
+            }
         }
         for (std::size_t round = 0; round < 64; ++round) {
             const status checked = check_object(node, table, at, error_kind::policy);

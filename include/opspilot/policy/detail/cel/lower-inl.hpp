@@ -194,6 +194,7 @@ private:
             case reference::path:
                 out.op = opcode::path;
                 out.a = path(m.index);
+                out.b = c_.paths[m.index].offset;
                 return out;
             case reference::now: out.op = opcode::now; return out;
             case reference::type: out.a = constant(make_type(static_cast<kind>(m.index))); return out;

@@ -203,7 +203,7 @@ inline value path_value(const path_step& path, const instruction& i, const machi
         return v;
     }
     if (path.named != kind::unbound) return make_type(path.named);
-    return make_error(fault::unknown_variable, i.offset, path.names[0]);
+    return make_error(fault::unknown_variable, i.b, path.names[0]);
 }
 
 inline value conjunction(const value& a, const value& b, const instruction& i, bool absorbing) noexcept {
