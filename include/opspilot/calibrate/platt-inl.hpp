@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "opspilot/base/math.hpp"
 #include "opspilot/calibrate/detail/errors.hpp"
 #include "opspilot/calibrate/labels.hpp"
 #include "opspilot/calibrate/platt.hpp"
@@ -38,17 +39,9 @@ inline double platt_sum(double a, double b, double scale, std::span<const double
     return sum;
 }
 
-inline double platt_value(double z) noexcept {
-    if (z >= 0) {
-        const double e = std::exp(-z);
-        return e / (1.0 + e);
-    }
-    return 1.0 / (1.0 + std::exp(z));
-}
-
 }  // namespace detail
 
-OPSPILOT_INLINE double platt::probability(double score) const noexcept { return detail::platt_value(a * score + b); }
+OPSPILOT_INLINE double platt::probability(double score) const noexcept { return portable_logistic(-(a * score + b)); }
 
 OPSPILOT_INLINE void platt::probabilities(std::span<const double> score, std::span<double> out) const noexcept {
     const std::size_t n = std::min(score.size(), out.size());
@@ -84,7 +77,7 @@ OPSPILOT_INLINE result<platt> fit_platt(std::span<const double> score, std::span
         double haa = 1e-12, hbb = 1e-12, hab = 0, ga = 0, gb = 0;
         for (std::size_t i = 0; i < score.size(); ++i) {
             const double f = score[i] * scale;
-            const double p = detail::platt_value(a * f + b);
+            const double p = portable_logistic(-(a * f + b));
             const double weight = p * (1.0 - p);
             const double slope = targets.of[label[i]] - p;
             haa += f * f * weight;

@@ -15,7 +15,7 @@ struct platt {
     double a = -1;
     double b = 0;
 
-    /// The probability of a margin; strictly within what a double can hold of (0, 1), never NaN for finite input.
+    /// The probability of a margin, in [0, 1]; never NaN for finite input. The same bits on every machine.
     [[nodiscard]] OPSPILOT_API double probability(double score) const noexcept;
     /// Writes the probability of each score. `out` is as long as `score`.
     OPSPILOT_API void probabilities(std::span<const double> score, std::span<double> out) const noexcept;
