@@ -1,8 +1,20 @@
 #pragma once
 
+#include <algorithm>
+
 #include "opspilot/features/matrix.hpp"
 
 namespace opspilot {
+
+OPSPILOT_INLINE feature_matrix::feature_matrix(const feature_matrix& other) { *this = other; }
+
+OPSPILOT_INLINE feature_matrix& feature_matrix::operator=(const feature_matrix& other) {
+    if (this == &other) return *this;
+    resize(other.rows_, other.scopes_, other.sparse_.size());
+    if (stride_ > 0) std::copy_n(other.data_, stride_ * scopes_.size(), data_);
+    sparse_ = other.sparse_;
+    return *this;
+}
 
 OPSPILOT_INLINE void feature_matrix::resize(std::size_t rows, std::span<const scope> scopes, std::size_t sparse_blocks) {
     constexpr std::size_t lanes = 16;  // floats in 64 bytes

@@ -26,6 +26,13 @@ struct sparse_view {
 /// Keeps its memory between decisions; not thread-safe.
 class OPSPILOT_API feature_matrix {
 public:
+    feature_matrix() = default;
+    feature_matrix(const feature_matrix& other);  // the columns of a copy are aligned within its own memory
+    feature_matrix& operator=(const feature_matrix& other);
+    feature_matrix(feature_matrix&&) noexcept = default;
+    feature_matrix& operator=(feature_matrix&&) noexcept = default;
+    ~feature_matrix() = default;
+
     /// Sets the shape; contents are undefined until written.
     void resize(std::size_t rows, std::span<const scope> scopes, std::size_t sparse_blocks);
 

@@ -17,7 +17,7 @@ namespace opspilot {
 struct text_options {
     bool casefold = true;        ///< Unicode case folding: "Straße" and "STRASSE" are equal
     bool strip_accents = false;  ///< "é" becomes "e"
-    std::string symbols{};         ///< ASCII characters that are words of their own, e.g. "?!"
+    std::string symbols{};       ///< ASCII characters that are words of their own, e.g. "?!"
     friend bool operator==(const text_options&, const text_options&) = default;
 };
 

@@ -229,7 +229,8 @@ inline status compile_text_hash(Reader& reader) {
         if (const auto when = node.find("when"); when != node.end()) {
             OPSPILOT_TRY(one.when, reader.to.number(when->get<std::string>(), pointer(where, "when")));
             if (plan.slots[one.when].where != scope::task || plan.slots[one.when].from_labels)
-                return feature_error("features.bad_value", fmt::format("{} is not a number of the task", when->dump()), pointer(where, "when"));
+                return feature_error("features.bad_value", fmt::format("{} is not a number of the task", when->dump()),
+                                     pointer(where, "when"));
         }
         one.idf = boolean_or(node, "idf", false);
         one.l2 = text_or(node, "norm", "none") == "l2";

@@ -96,7 +96,8 @@ inline void text_tokens(const feature_run& run, const token_part& part, const wo
     const std::size_t room = most_tokens - std::min(most_tokens, out.size());
     if (part.how == token_part::kind::phrase) {
         if (first < last)
-            out.push_back(term_hash(std::string_view(text.bytes).substr(text.begin[first], text.end[last - 1] - text.begin[first])));
+            out.push_back(
+                term_hash(std::string_view(text.bytes).substr(text.begin[first], text.end[last - 1] - text.begin[first])));
         return;
     }
     const auto take = [&](std::uint64_t hash) { out.push_back(hash); };
