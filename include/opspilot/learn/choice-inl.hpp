@@ -8,6 +8,7 @@
 
 #include "opspilot/learn/choice.hpp"
 #include "opspilot/learn/detail/cross_fit.hpp"
+#include "opspilot/learn/detail/inputs.hpp"
 #include "opspilot/learn/detail/softmax_problem.hpp"
 
 namespace opspilot {
@@ -21,8 +22,7 @@ inline std::size_t candidates_of(const choice_data& data) {
     return data.candidate_offsets.empty() ? 0 : static_cast<std::size_t>(data.candidate_offsets.back());
 }
 
-/// Shapes, choices and values; the problem to solve.
-inline result<softmax_input> choice_input(const choice_data& data) {
+OPSPILOT_INLINE result<softmax_input> choice_input(const choice_data& data) {
     const auto problem = [](std::string_view code, std::string message, std::string where = {}) {
         return error{error_kind::usage, code, std::move(message), std::move(where), ""};
     };
@@ -164,22 +164,13 @@ inline status predict_checked(const choice_model& model, const choice_data& data
     return {};
 }
 
-inline std::vector<std::uint32_t> tasks_or_all(std::span<const std::uint32_t> tasks, std::size_t count) {
-    std::vector<std::uint32_t> out(tasks.begin(), tasks.end());
-    if (out.empty()) {
-        out.resize(count);
-        std::iota(out.begin(), out.end(), 0U);
-    }
-    return out;
-}
-
 }  // namespace detail
 
 OPSPILOT_INLINE result<trained_choice> fit_choice(const choice_data& data, const softmax_options& options,
                                                   std::span<const std::uint32_t> tasks, const parallel_for& threads) {
     OPSPILOT_TRY(const detail::softmax_input in, detail::choice_input(data));
     OPSPILOT_CHECK(detail::check_subset(tasks, in.row_count));
-    const std::vector<std::uint32_t> chosen_tasks = detail::tasks_or_all(tasks, in.row_count);
+    const std::vector<std::uint32_t> chosen_tasks = detail::rows_or_all(tasks, in.row_count);
     const detail::standardisation dense = detail::standardise_options(in, chosen_tasks, options.standardise);
     OPSPILOT_TRY(detail::softmax_weights weights, detail::train_softmax(in, chosen_tasks, {}, dense, options, threads));
     trained_choice out;
@@ -199,7 +190,7 @@ OPSPILOT_INLINE status predict_rows(const choice_model& model, const choice_data
                      "", ""};
     if (model.slots() != in.slot_count || model.has_outside() != data.outside || model.weights().dimension() != in.dimension)
         return error{error_kind::usage, "learn.shape", "the model has other slots or buckets than the data", "", ""};
-    return detail::predict_checked(model, data, detail::tasks_or_all(tasks, in.row_count), out, outside, threads);
+    return detail::predict_checked(model, data, detail::rows_or_all(tasks, in.row_count), out, outside, threads);
 }
 
 OPSPILOT_INLINE result<cross_fitted_choice> cross_fit(const choice_data& data, std::span<const std::uint32_t> fold,

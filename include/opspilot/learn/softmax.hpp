@@ -47,7 +47,7 @@ struct softmax_options {
     double initial_square = 0.01;  ///< AdaGrad: sum of squared gradients that each weight starts with
     std::uint64_t seed = 0;        ///< AdaGrad: order of rows
     std::uint32_t min_count = 2;   ///< buckets in fewer training rows get no weights
-    bool standardise = true;       ///< penalise dense columns as if their standard deviation were 1
+    bool standardise = true;  ///< centre dense columns and penalise them as if their deviation were 1; missing = mean (else 0)
     /// Most weights kept in the model: those with the largest |weight| · √Σ value² over the training rows. 0 = all.
     std::size_t max_entries = 2'500'000;
 };

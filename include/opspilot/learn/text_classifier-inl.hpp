@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "opspilot/learn/detail/cross_fit.hpp"
+#include "opspilot/learn/detail/inputs.hpp"
 #include "opspilot/learn/detail/softmax_problem.hpp"
 #include "opspilot/learn/text_classifier.hpp"
 
@@ -15,15 +16,6 @@ namespace opspilot {
 namespace detail {
 
 inline constexpr std::size_t rows_per_prediction = 512;
-
-inline std::vector<std::uint32_t> rows_or_all(std::span<const std::uint32_t> rows, std::size_t count) {
-    std::vector<std::uint32_t> out(rows.begin(), rows.end());
-    if (out.empty()) {
-        out.resize(count);
-        std::iota(out.begin(), out.end(), 0U);
-    }
-    return out;
-}
 
 inline std::size_t bucket_count(std::span<const sparse_block> blocks) {
     std::size_t sum = 0;
@@ -39,8 +31,7 @@ inline result<std::size_t> check_dimension(std::span<const sparse_block> blocks)
     return sum;
 }
 
-/// Shapes, labels and values; the problem to solve.
-inline result<softmax_input> classifier_input(const classifier_data& data) {
+OPSPILOT_INLINE result<softmax_input> classifier_input(const classifier_data& data) {
     const auto problem = [](std::string_view code, std::string message, std::string where = {}) {
         return error{error_kind::usage, code, std::move(message), std::move(where), ""};
     };

@@ -12,9 +12,9 @@
 
 namespace opspilot::detail {
 
-inline softmax_rows::softmax_rows(const softmax_input& input, std::span<const std::uint32_t> subset,
-                                  const standardisation& rows_scale, const standardisation& options_scale,
-                                  std::uint32_t min_count)
+OPSPILOT_INLINE softmax_rows::softmax_rows(const softmax_input& input, std::span<const std::uint32_t> subset,
+                                           const standardisation& rows_scale, const standardisation& options_scale,
+                                           std::uint32_t min_count)
     : in(&input), row_scale(&rows_scale), option_scale(&options_scale) {
     for (const std::uint32_t r : subset)
         if (input.chosen[r] != nothing) row.push_back(r);
@@ -85,7 +85,8 @@ OPSPILOT_INLINE double softmax_residual(std::span<double> utilities, std::size_t
     return weight * (portable_log(sum) - own);
 }
 
-/// Mean and inverse standard deviation of columns of a row-major matrix over the given rows; missing values are left out.
+/// Mean and inverse standard deviation of columns of a row-major matrix over the given rows, or 0 and 1 when not `scaled`;
+/// missing values are left out.
 inline standardisation standardise_columns(std::span<const float> values, std::size_t columns,
                                            const std::vector<std::pair<std::size_t, std::size_t>>& ranges, bool scaled) {
     standardisation out;
@@ -97,7 +98,7 @@ inline standardisation standardise_columns(std::span<const float> values, std::s
                     sum += static_cast<double>(x);
                     n += 1;
                 }
-        const float centre = static_cast<float>(n > 0 ? sum / n : 0.0);
+        const float centre = static_cast<float>(scaled && n > 0 ? sum / n : 0.0);
         for (const auto& [first, last] : ranges)
             for (std::size_t i = first; i < last; ++i)
                 if (const float x = values[i * columns + j]; std::isfinite(x)) {

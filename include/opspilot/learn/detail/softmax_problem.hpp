@@ -42,7 +42,7 @@ struct standardisation {
     std::vector<float> centre;
     std::vector<float> scale;
 };
-/// Means, and inverse standard deviations when `scaled` (1 otherwise, and where a column does not vary).
+/// Means and inverse standard deviations (1 where a column does not vary); 0 and 1 when not `scaled`.
 [[nodiscard]] standardisation standardise_rows(const softmax_input& in, std::span<const std::uint32_t> rows, bool scaled);
 [[nodiscard]] standardisation standardise_options(const softmax_input& in, std::span<const std::uint32_t> rows, bool scaled);
 
