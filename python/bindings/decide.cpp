@@ -190,6 +190,16 @@ void bind_decide(py::module_& m) {
                         }();
                         return bundle_handle{unwrap(std::move(made))};
                     })
+        .def_static("draft",
+                    [](const std::map<std::string, py::bytes>& parts) {
+                        part_map all;
+                        for (const auto& [name, content] : parts) all[name] = std::string(content);
+                        auto made = [&] {
+                            const py::gil_scoped_release unlocked;
+                            return bundle::draft(all);
+                        }();
+                        return bundle_handle{unwrap(std::move(made))};
+                    })
         .def_static("build_parts",
                     [](const std::map<std::string, py::bytes>& parts) {
                         part_map all;

@@ -41,8 +41,18 @@ class Bundle(Described):
         return cls(_core.Bundle.from_bytes(path.read_bytes()))
 
     @classmethod
-    def build(cls, directory: str | Path) -> Self:
-        """Packs a readable folder into a checked bundle; the answers of its golden rows are written by the builder."""
+    def draft(cls, parts: Mapping[str, bytes]) -> Self:
+        """Compiles parts without golden rows, to calibrate and certify with what will be served. Decides in shadow."""
+        return cls(_core.Bundle.draft(dict(parts)))
+
+    @classmethod
+    def build(cls, directory: str | Path | Mapping[str, bytes]) -> Self:
+        """Packs a readable folder (or its parts by name) into a checked bundle.
+
+        The answers of the golden rows are written by the builder; at least 64 rows, across every verdict.
+        """
+        if isinstance(directory, Mapping):
+            return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(dict(directory))))
         root = Path(directory)
         if not root.is_dir():
             raise BundleError(f"{root} is no folder", code="bundle.no_folder", where=str(root), hint="give the folder that holds bundle.json")

@@ -245,6 +245,13 @@ OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::load(std::string_v
     return made;
 }
 
+OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::draft(const part_map& parts) {
+    OPSPILOT_TRY(std::string packed, pack_container(parts));
+    OPSPILOT_TRY(auto made, detail::open_bundle(std::move(packed)));
+    const_cast<impl&>(made->state()).stage = rollout_stage::shadow;
+    return made;
+}
+
 OPSPILOT_INLINE result<std::string> bundle::build(const part_map& parts) {
     part_map all = parts;
     const auto golden = all.find("golden.jsonl");
@@ -260,9 +267,8 @@ OPSPILOT_INLINE result<std::string> bundle::build(const part_map& parts) {
         if (document->is_object()) document->erase("parts");
         manifest->second = document->dump(2) + "\n";
     }
-    OPSPILOT_TRY(std::string draft_bytes, pack_container(all));
-    OPSPILOT_TRY(const auto draft, detail::open_bundle(std::move(draft_bytes)));
-    OPSPILOT_TRY(golden->second, detail::make_golden(draft, golden->second));
+    OPSPILOT_TRY(const auto unproven, draft(all));
+    OPSPILOT_TRY(golden->second, detail::make_golden(unproven, golden->second));
     detail::json document = detail::json::parse(manifest->second);
     for (const auto& [name, content] : all)
         if (name != "bundle.json") document["parts"][name] = sha256_hex(content);

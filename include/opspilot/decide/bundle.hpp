@@ -33,6 +33,10 @@ public:
     /// Errors: any kind, with the part in `where`; an engine that runs another bundle is not touched.
     [[nodiscard]] static result<std::shared_ptr<const bundle>> load(std::string_view packed);
 
+    /// Compiles parts without golden rows, to train, calibrate and certify with what will be served. A draft decides in shadow
+    /// whatever its rollout says, and cannot be packed.
+    [[nodiscard]] static result<std::shared_ptr<const bundle>> draft(const part_map& parts);
+
     /// Builds the packed form from parts as they stand in a folder: compiles them, decides the golden tasks, writes
     /// golden.jsonl with the answers and bundle.json with the parts' hashes, and loads the result once more as a proof.
     /// golden.jsonl of the folder holds {"task": …, "candidates": …?, "now": microseconds} per line; answers present are
