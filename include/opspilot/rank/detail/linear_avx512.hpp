@@ -30,10 +30,14 @@ inline void linear_rows_avx512(const float* x, std::size_t n, std::size_t featur
         const std::size_t step = n - row < group ? n - row : group;
         const float* start[group];
         for (std::size_t r = 0; r < group; ++r) start[r] = x + (row + (r < step ? r : 0)) * features;
+        // The group after this one is fetched while this one is summed: rows are read once and hardware guesses late.
+        const float* next = row + 2 * group <= n ? start[0] + group * features : start[0];
         __m512 p[group / 2];
         for (__m512& sum : p) sum = _mm512_setzero_ps();
         for (std::size_t j = 0; j < whole; j += 8) {
             const __m512 w = _mm512_broadcast_f32x8(_mm256_loadu_ps(weights + j));
+            for (std::size_t line = 0; line < 4; ++line)
+                _mm_prefetch(reinterpret_cast<const char*>(next + group * j + 16 * line), _MM_HINT_T0);
             for (std::size_t r = 0; r < group / 2; ++r)
                 p[r] = _mm512_add_ps(p[r], _mm512_mul_ps(linear_two_rows(start[2 * r] + j, start[2 * r + 1] + j), w));
         }

@@ -28,7 +28,7 @@ inline void linear_rows_simd(const float* x, std::size_t n, std::size_t features
                              float* out) noexcept {
     using batch = xsimd::batch<float, Arch>;
     constexpr std::size_t parts = linear_partials<Arch>::parts;
-    constexpr std::size_t group = 4;  // rows whose additions overlap
+    constexpr std::size_t group = 8 / parts;  // rows whose additions overlap
     const std::size_t whole = features / 8 * 8;
     const std::size_t tail = features - whole;
     const float* const end = x + n * features;
@@ -45,12 +45,17 @@ inline void linear_rows_simd(const float* x, std::size_t n, std::size_t features
             start[r] = x + (row + (r < step ? r : 0)) * features;
             for (std::size_t k = 0; k < parts; ++k) p[r].sum[k] = batch(0.0F);
         }
-        for (std::size_t j = 0; j < whole; j += 8)
+        // The group after this one is fetched while this one is summed: rows are read once and hardware guesses late.
+        const float* next = row + 2 * group <= n ? start[0] + group * features : start[0];
+        for (std::size_t j = 0; j < whole; j += 8) {
+            for (std::size_t line = 0; line < group; line += 2)
+                _mm_prefetch(reinterpret_cast<const char*>(next + group * j + 8 * line), _MM_HINT_T0);
             for (std::size_t k = 0; k < parts; ++k) {
                 const batch w = batch::load_unaligned(weights + j + k * batch::size);
                 for (std::size_t r = 0; r < group; ++r)
                     p[r].sum[k] = p[r].sum[k] + batch::load_unaligned(start[r] + j + k * batch::size) * w;
             }
+        }
         if (tail > 0)
             for (std::size_t r = 0; r < group; ++r) {
                 // A sum that began with +0 is never -0, so adding the +0 of an absent feature changes nothing.
@@ -61,14 +66,15 @@ inline void linear_rows_simd(const float* x, std::size_t n, std::size_t features
                     p[r].sum[k] = p[r].sum[k] + batch::load_aligned(values + k * batch::size) *
                                                     batch::load_aligned(last_weights + k * batch::size);
             }
-        __m128 a = p[0].halves();
-        __m128 b = p[1].halves();
-        __m128 c = p[2].halves();
-        __m128 d = p[3].halves();
-        _MM_TRANSPOSE4_PS(a, b, c, d);
-        const __m128 total = _mm_add_ps(_mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d)), _mm_set1_ps(intercept));
         alignas(16) float scores[group];
-        _mm_store_ps(scores, total);
+        for (std::size_t r = 0; r < group; r += 4) {
+            __m128 a = p[r].halves();
+            __m128 b = p[r + 1].halves();
+            __m128 c = p[r + 2].halves();
+            __m128 d = p[r + 3].halves();
+            _MM_TRANSPOSE4_PS(a, b, c, d);
+            _mm_store_ps(scores + r, _mm_add_ps(_mm_add_ps(_mm_add_ps(a, c), _mm_add_ps(b, d)), _mm_set1_ps(intercept)));
+        }
         for (std::size_t r = 0; r < step; ++r) out[row + r] = scores[r];
         row += step;
     }
