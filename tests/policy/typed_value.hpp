@@ -51,7 +51,8 @@ struct store {
 };
 
 inline cel::value decode(const json& typed, store& keep) {
-    const auto& [key, v] = *typed.items().begin();
+    const std::string key = typed.begin().key();
+    const json& v = typed.begin().value();
     if (key == "null") return cel::make_null();
     if (key == "bool") return cel::make_boolean(v.get<bool>());
     if (key == "int") return cel::make_integer(std::strtoll(v.get<std::string>().c_str(), nullptr, 10));

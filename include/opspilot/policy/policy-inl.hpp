@@ -86,15 +86,17 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
     auto made = std::make_shared<impl>();
     made->fields = s;
     detail::finding_log log(findings);
-    std::vector<std::pair<detail::policy_layer, const document*>> ordered;
-    for (const document& d : documents) ordered.emplace_back(detail::claimed_layer(d.text), &d);
-    std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<detail::policy_layer> layers;
+    for (const document& d : documents) layers.push_back(detail::claimed_layer(d.text));
     sha256_stream identity;
     identity.update("opspilot.policy.1");
-    for (const auto& [layer, d] : ordered) {
-        detail::read_policy_document(*d, s, strings, *made, log);
-        identity.update(fmt::format("\n{}\n", d->text.size()));
-        identity.update(d->text);
+    for (const auto layer : {detail::policy_layer::compliance, detail::policy_layer::client, detail::policy_layer::business}) {
+        for (std::size_t i = 0; i < documents.size(); ++i) {
+            if (layers[i] != layer) continue;
+            detail::read_policy_document(documents[i], s, strings, *made, log);
+            identity.update(fmt::format("\n{}\n", documents[i].text.size()));
+            identity.update(documents[i].text);
+        }
     }
     if (log.first_error()) return std::move(*log.first_error());
     made->identity = hex(identity.finish());

@@ -86,4 +86,14 @@ struct tree {
 
 [[nodiscard]] constexpr bool is_macro(node_kind k) noexcept { return k >= node_kind::all; }
 
+[[nodiscard]] constexpr std::string_view macro_name(node_kind k) noexcept {
+    switch (k) {
+        case node_kind::all: return "all";
+        case node_kind::exists: return "exists";
+        case node_kind::exists_one: return "exists_one";
+        case node_kind::filter: return "filter";
+        default: return "map";
+    }
+}
+
 }  // namespace opspilot::cel::detail

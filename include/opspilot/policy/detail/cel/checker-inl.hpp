@@ -15,6 +15,12 @@ OPSPILOT_INLINE bool checked::ok() const noexcept {
     return std::none_of(remarks.begin(), remarks.end(), [](const remark& r) { return r.is_error; });
 }
 
+OPSPILOT_INLINE void sort_remarks(std::vector<remark>& remarks) {
+    std::sort(remarks.begin(), remarks.end(), [](const remark& a, const remark& b) {
+        return a.what.offset != b.what.offset ? a.what.offset < b.what.offset : a.what.message < b.what.message;
+    });
+}
+
 /// One loop over the nodes, children first.
 class checker {
 public:
@@ -31,8 +37,7 @@ public:
             if (parent != i && is_macro(ast_.nodes[parent].kind) && ast_.child(parent, 0) == i)
                 slots_[static_cast<std::size_t>(ast_.nodes[parent].integer)] = element_of(i, ast_.nodes[parent]);
         }
-        std::stable_sort(out_.remarks.begin(), out_.remarks.end(),
-                         [](const remark& a, const remark& b) { return a.what.offset < b.what.offset; });
+        sort_remarks(out_.remarks);
     }
 
 private:
@@ -181,13 +186,6 @@ private:
         out_.paths.push_back(std::move(path));
         resolve(nodes, nodes.size(), {reference::path, static_cast<std::uint32_t>(out_.paths.size() - 1), {}}, types::dyn);
         return types::dyn;
-    }
-
-    [[nodiscard]] static type_id type_of_kind(kind k) noexcept {
-        constexpr std::array<type_id, 14> known{types::dyn,      types::dyn,    types::null,      types::boolean, types::integer,
-                                                types::uinteger, types::number, types::text,      types::bytes,   types::list,
-                                                types::map,      types::type,   types::timestamp, types::duration};
-        return known[static_cast<std::size_t>(k)];
     }
 
     /// task, action, candidate and now.
@@ -445,16 +443,6 @@ private:
                    fmt::format("'{}' runs over a list or a map, found {}", macro_name(macro.kind), named(t)));
         return types::dyn;
     }
-    [[nodiscard]] static std::string_view macro_name(node_kind k) noexcept {
-        switch (k) {
-            case node_kind::all: return "all";
-            case node_kind::exists: return "exists";
-            case node_kind::exists_one: return "exists_one";
-            case node_kind::filter: return "filter";
-            default: return "map";
-        }
-    }
-
     // ---- functions ----
 
     type_id called(index i) {

@@ -65,6 +65,9 @@ struct checked {
     [[nodiscard]] bool ok() const noexcept;
 };
 
+/// Puts remarks in source order.
+void sort_remarks(std::vector<remark>& remarks);
+
 /// Checks `out.ast`; `out.pool` may hold types already.
 void check(checked& out, const environment& env);
 

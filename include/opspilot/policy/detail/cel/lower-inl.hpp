@@ -56,19 +56,16 @@ public:
         const std::uint32_t n = static_cast<std::uint32_t>(ast_.nodes.size());
         registers_.assign(n, 0);
         markers_.assign(n, {});
-        stage_ = stage::folding;
-        for (std::uint32_t i = 0; i < n; ++i)
-            if (is_top(i, reads_nothing)) fold(i);
+        done_.assign(n, false);
+        each_top(reads_nothing, [&](index top) { fold(top); });
         p_.task_begin = size();
-        stage_ = stage::task;
-        for (std::uint32_t i = 0; i < n; ++i)
-            if (is_top(i, reads_task)) emit_range(ast_.nodes[i].begin, i);
+        each_top(reads_task, [&](index top) { emit_range(ast_.nodes[top].begin, top); });
         p_.main_begin = size();
-        stage_ = stage::main;
         emit_range(0, n - 1);
         p_.result = registers_[n - 1];
         p_.reads = reads_[n - 1];
         find_guards();
+        sort_remarks(c_.remarks);
         return std::move(p_);
     }
 
@@ -116,15 +113,20 @@ private:
         return mask == reads_nothing ? above != reads_nothing : (above & ~mask) != 0;
     }
 
-    enum class stage : std::uint8_t { folding, task, main };
-
-    /// Whether the node's own instruction belongs to the part being emitted; the others have their registers already.
-    [[nodiscard]] bool needs_code(index i) const noexcept {
-        if (is_silent(i)) return false;
-        if (stage_ == stage::folding) return true;
-        if (stage_ == stage::task) return reads_[i] != reads_nothing;
-        return (reads_[i] & ~static_cast<std::uint32_t>(reads_task)) != 0;
+    /// Calls `use` for the largest subtrees that read no more than `mask`, and marks their nodes as done.
+    template <class F>
+    void each_top(std::uint32_t mask, F&& use) {
+        for (index i = ast_.root() + 1; i-- > 0;) {
+            if (done_[i] || !is_top(i, mask)) continue;
+            use(i);
+            const index begin = ast_.nodes[i].begin;
+            for (index k = begin; k <= i; ++k) done_[k] = true;
+            i = begin;
+        }
     }
+
+    /// Whether the node's own instruction belongs to the part being emitted; those of done subtrees stand already.
+    [[nodiscard]] bool needs_code(index i) const noexcept { return !is_silent(i) && !done_[i]; }
 
     void emit_range(index from, index to) {
         for (index i = from; i <= to; ++i) {
@@ -381,11 +383,11 @@ private:
     const tree& ast_;
     dictionary* strings_;
     bool policy_use_;
-    stage stage_ = stage::folding;
     program p_;
     std::vector<std::uint32_t> reads_;
     std::vector<std::uint32_t> registers_;
     std::vector<marker> markers_;
+    std::vector<bool> done_;
 };
 
 OPSPILOT_INLINE program lower(checked& c, std::span<const std::pair<std::string, type_id>> variables, dictionary* strings,

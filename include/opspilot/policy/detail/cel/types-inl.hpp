@@ -137,6 +137,13 @@ OPSPILOT_INLINE type_id type_of_field(field_type t, type_pool& pool) {
     return types::dyn;
 }
 
+OPSPILOT_INLINE type_id type_of_kind(kind k) noexcept {
+    constexpr std::array<type_id, 14> known{types::dyn,      types::dyn,    types::null,      types::boolean, types::integer,
+                                            types::uinteger, types::number, types::text,      types::bytes,   types::list,
+                                            types::map,      types::type,   types::timestamp, types::duration};
+    return known[static_cast<std::size_t>(k)];
+}
+
 OPSPILOT_INLINE std::optional<kind> named_kind(std::string_view name) noexcept {
     for (std::size_t k = static_cast<std::size_t>(kind::null); k <= static_cast<std::size_t>(kind::duration); ++k)
         if (type_name(static_cast<kind>(k)) == name) return static_cast<kind>(k);

@@ -69,6 +69,9 @@ private:
 /// The static type of a declared field.
 [[nodiscard]] type_id type_of_field(field_type t, type_pool& pool);
 
+/// The static type of values of a kind.
+[[nodiscard]] type_id type_of_kind(kind k) noexcept;
+
 /// The kind a type name stands for in an expression ("int", "google.protobuf.Duration"), or nothing.
 [[nodiscard]] std::optional<kind> named_kind(std::string_view name) noexcept;
 
