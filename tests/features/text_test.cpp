@@ -61,7 +61,8 @@ std::uint32_t bucket(std::string_view term, unsigned bits) {
 }  // namespace
 
 TEST_CASE("words are those of Python's Unicode tables") {
-    for (const json& c : oracle()["texts"]) {
+    const json fixture = oracle();
+    for (const json& c : fixture["texts"]) {
         const auto text = c["text"].get<std::string>();
         INFO(text);
         CHECK(words_of(text, {}) == c["folded"].get<std::vector<std::string>>());

@@ -255,10 +255,15 @@ inline status compile_text_hash(Reader& reader) {
         OPSPILOT_TRY(const count_table table, read_counts(*state, reader.at("state"), false));
         const auto unseen = static_cast<float>(inverse_frequency(documents, 0));
         block.idf.assign(std::size_t{1} << block.bits, least > 0 ? 0.0F : unseen);
+        std::vector<float> known(1024, 0.0F);  // of common counts: most buckets share one
         for (std::size_t i = 0; i < table.keys.size(); ++i) {
             if (table.keys[i] >= block.idf.size()) return bad_state(reader.at("state"), "a bucket lies beyond the block");
-            block.idf[table.keys[i]] =
-                table.seen[i] < least ? 0.0F : static_cast<float>(inverse_frequency(documents, table.seen[i]));
+            const std::uint32_t seen = table.seen[i];
+            if (seen > documents) return bad_state(reader.at("state"), "a bucket is in more documents than there are");
+            float weight = seen < known.size() ? known[seen] : 0.0F;
+            if (weight == 0.0F) weight = static_cast<float>(inverse_frequency(documents, seen));
+            if (seen < known.size()) known[seen] = weight;
+            block.idf[table.keys[i]] = seen < least ? 0.0F : weight;
         }
     }
     plan.blocks.push_back({reader.name, std::uint32_t{1} << block.bits});
