@@ -72,7 +72,7 @@ inline constexpr std::array<document_field, 7> recall_floor_fields{{
 }};
 
 /// Counts are read as they are written: never negative.
-inline result<std::uint64_t> read_count(const json& node, const char* key, std::string_view where) {
+inline result<std::uint64_t> read_certificate_count(const json& node, const char* key, std::string_view where) {
     const auto value = node.at(key).get<std::int64_t>();
     if (value < 0)
         return calibration_error_at("calibration.bad_count", fmt::format("'{}' is {}", key, value), pointer(where, key),
@@ -108,10 +108,10 @@ inline result<certificate> read_certificate(const json& node, std::string_view w
     c.calibrator = node.at("calibrator").get<std::string>();
     c.sampling_unit = node.at("sampling_unit").get<std::string>();
     c.not_covered = text_or(node, "not_covered", "");
-    OPSPILOT_TRY(c.n, read_count(node, "n", where));
-    OPSPILOT_TRY(c.automated, read_count(node, "automated", where));
-    OPSPILOT_TRY(c.errors, read_count(node, "errors", where));
-    OPSPILOT_TRY(c.needed, read_count(node, "needed", where));
+    OPSPILOT_TRY(c.n, read_certificate_count(node, "n", where));
+    OPSPILOT_TRY(c.automated, read_certificate_count(node, "automated", where));
+    OPSPILOT_TRY(c.errors, read_certificate_count(node, "errors", where));
+    OPSPILOT_TRY(c.needed, read_certificate_count(node, "needed", where));
     OPSPILOT_TRY(c.alpha, read_open_unit(node, "alpha", "max_risk", where));
     OPSPILOT_TRY(c.delta, read_open_unit(node, "delta", "confidence", where));
     c.coverage = node.at("coverage").get<double>();
@@ -162,9 +162,9 @@ inline result<recall_threshold> read_recall(const json& node, std::string_view w
     OPSPILOT_TRY(r.value, read_value(node, where));
     OPSPILOT_TRY(r.min_recall, read_open_unit(node, "min_recall", "min_recall", where));
     OPSPILOT_TRY(r.confidence, read_open_unit(node, "confidence", "confidence", where));
-    OPSPILOT_TRY(r.positives, read_count(node, "positives", where));
-    OPSPILOT_TRY(r.misses_allowed, read_count(node, "misses_allowed", where));
-    OPSPILOT_TRY(r.needed, read_count(node, "needed", where));
+    OPSPILOT_TRY(r.positives, read_certificate_count(node, "positives", where));
+    OPSPILOT_TRY(r.misses_allowed, read_certificate_count(node, "misses_allowed", where));
+    OPSPILOT_TRY(r.needed, read_certificate_count(node, "needed", where));
     if (r.value && !(binomial_cdf(r.misses_allowed, r.positives, 1.0 - r.min_recall) <= 1.0 - r.confidence))
         return calibration_error_at(
             "calibration.unproven",

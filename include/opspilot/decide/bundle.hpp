@@ -14,7 +14,9 @@
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/table.hpp"
 #include "opspilot/decide/container.hpp"
+#define OPSPILOT_DECIDE_DECLARING  // the bodies wait until the bundle is declared too
 #include "opspilot/decide/decision.hpp"
+#undef OPSPILOT_DECIDE_DECLARING
 
 namespace opspilot {
 
@@ -73,6 +75,5 @@ private:
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
-#include "opspilot/decide/bundle-inl.hpp"
-#include "opspilot/decide/describe-inl.hpp"
+#include "opspilot/decide/engine.hpp"  // brings the bodies of the whole room, once everything is declared
 #endif

@@ -83,6 +83,6 @@ private:
 
 }  // namespace opspilot
 
-#if defined(OPSPILOT_HEADER_ONLY)
-#include "opspilot/decide/decision-inl.hpp"
+#if defined(OPSPILOT_HEADER_ONLY) && !defined(OPSPILOT_DECIDE_DECLARING)
+#include "opspilot/decide/engine.hpp"  // brings the bodies of the whole room, once everything is declared
 #endif

@@ -98,5 +98,8 @@ private:
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
+#include "opspilot/decide/bundle-inl.hpp"
+#include "opspilot/decide/decision-inl.hpp"
+#include "opspilot/decide/describe-inl.hpp"
 #include "opspilot/decide/engine-inl.hpp"
 #endif
