@@ -15,6 +15,10 @@ error usage(std::string_view code, std::string message, std::string where, std::
 
 std::string place(std::string_view name) { return "column '" + std::string(name) + "'"; }
 
+// A struct without a release function counts as released already; these views own nothing.
+void keep_schema(ArrowSchema*) {}
+void keep_array(ArrowArray*) {}
+
 /// One byte per row to one bit per row.
 void pack_bits(const std::uint8_t* bytes, std::size_t rows, std::vector<std::uint8_t>& out) {
     out.assign((rows + 7) / 8, 0);
@@ -27,6 +31,8 @@ void pack_bits(const std::uint8_t* bytes, std::size_t rows, std::vector<std::uin
 candidate_columns::candidate_columns() {
     own_schema_.format = "+s";
     own_schema_.name = "";
+    own_schema_.release = keep_schema;
+    own_array_.release = keep_array;
     own_array_.n_buffers = 1;
     own_array_.buffers = &no_validity_;
 }
@@ -71,6 +77,8 @@ result<candidate_columns::column*> candidate_columns::begin(std::string_view nam
     c.schema.format = format;
     c.schema.name = c.name.c_str();
     c.schema.flags = ARROW_FLAG_NULLABLE;
+    c.schema.release = keep_schema;
+    c.array.release = keep_array;
     c.array.length = static_cast<std::int64_t>(rows_);
     c.buffers[1] = values;
     if (given != nullptr) {
@@ -148,7 +156,9 @@ status candidate_columns::add_codes(std::string_view name, const std::uint32_t* 
     c->dictionary_schema = {};
     c->dictionary_schema.format = "U";
     c->dictionary_schema.name = "";
+    c->dictionary_schema.release = keep_schema;
     c->dictionary = {};
+    c->dictionary.release = keep_array;
     c->dictionary.length = static_cast<std::int64_t>(texts);
     c->dictionary.n_buffers = 3;
     c->dictionary.buffers = c->texts.data();

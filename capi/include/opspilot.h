@@ -173,7 +173,8 @@ typedef struct opspilot_candidates opspilot_candidates;
 OPSPILOT_C_API opspilot_status opspilot_candidates_new(opspilot_candidates **out, opspilot_error *error);
 OPSPILOT_C_API void opspilot_candidates_free(opspilot_candidates *candidates);
 
-/* Forgets all columns and sets the number of rows that the next ones have; 0 is allowed.
+/* Forgets all columns and sets the number of rows that the next ones have. 0 is allowed here and refused when deciding; pass
+ * NULL there to have candidates generated.
  * Errors: OPSPILOT_ERROR_LIMIT "limit.rows" above 2^20. */
 OPSPILOT_C_API opspilot_status opspilot_candidates_clear(opspilot_candidates *candidates, size_t rows, opspilot_error *error);
 
