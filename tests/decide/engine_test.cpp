@@ -87,10 +87,34 @@ TEST_CASE("candidates are ranked by score and boosts, forbidden ones last") {
     for (std::size_t i = 1; i + 1 < d.ranked.size(); ++i) CHECK(d.ranked[i - 1].score >= d.ranked[i].score);
     double total = 0;
     for (const ranked_candidate& c : d.ranked) total += c.probability;
-    CHECK(total == Approx(1));
+    CHECK(total == Approx(1));  // forbidden ones keep the share that the models gave them
     // The linear stage and the boost, by hand, for explain_bill: cost 0.2, per_cost 50, amount log1p(10).
     for (const ranked_candidate& c : d.ranked)
         if (c.action == "explain_bill") CHECK(c.score == Approx(-0.1 + 0.005 + 0.25 * std::log1p(10.0) + 0.125 + 0.25));
+}
+
+TEST_CASE("a policy cannot make the models surer") {
+    const auto with_rules = [](const std::string& rules) {
+        part_map parts = world::complete_parts();
+        parts["policy/client.json"] = R"({"layer": "client", "version": "1", "rules": [)" + rules + "]}";
+        return bundle::draft(parts).value();
+    };
+    // Two candidates close to each other: neither is certain.
+    const std::string_view close_call = R"([{"id": "refund_full", "match": 1}, {"id": "refund_half", "match": 1}])";
+    const std::string_view task = R"({"intent": "refund", "amount": 100})";
+    const engine plain(world::load());
+    const double belief = decided(plain, task, close_call, {.staged = false}).ranked[1].probability;
+    CHECK(decided(plain, task, close_call, {.staged = false}).proposed == verdict::suggest);
+    for (const char* rule : {R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "boost", "by": 100.0, "because": "y"})",
+                             R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "pin", "because": "y"})",
+                             R"({"id": "x", "when": "action.id == 'refund_half'", "effect": "forbid", "because": "y"})"}) {
+        const engine e(with_rules(rule));
+        const decision d = decided(e, task, close_call, {.staged = false});
+        INFO(rule);
+        CHECK(d.action == "refund_full");
+        CHECK(d.probability == belief);
+        CHECK(d.proposed <= verdict::suggest);
+    }
 }
 
 TEST_CASE("shadow decides and records but caps at suggest") {

@@ -54,24 +54,26 @@ inline void order_candidates(workspace::impl& ws) {
     });
 }
 
-/// Probability that each candidate is the right one: its share among the allowed ones, times the probability that any of them
-/// is, through the calibrator. NaN on lower rungs: their scores were never calibrated.
+/// Probability that each candidate is the right one: its share by the models' own scores, times the probability that any
+/// candidate is, through the calibrator. Policies order and forbid, but neither a boost nor a ban of the others makes the
+/// models surer, so no change of policy can lift a candidate over the threshold. NaN on lower rungs, whose scores were never
+/// calibrated.
 inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
-    const std::size_t n = ws.scores.size();
-    const bool calibrated = b.confidence && reached >= rung::cached && n > 0 && std::isfinite(ws.scores[ws.order[0]]);
+    const std::size_t n = ws.model_scores.size();
+    double best = -std::numeric_limits<double>::infinity();
+    for (const double score : ws.model_scores) best = std::max(best, score);  // keeps `best` where the score is NaN
+    const bool calibrated = b.confidence && reached >= rung::cached && std::isfinite(best);
     ws.probabilities.assign(n, calibrated ? 0.0 : std::numeric_limits<double>::quiet_NaN());
     if (!calibrated) return;
-    const double best = ws.scores[ws.order[0]];
     double total = 0;
-    for (std::size_t i = 0; i < n; ++i)
-        if (ws.outcome.allowed[i] != 0) {
-            ws.probabilities[i] = portable_exp((ws.scores[i] - best) / b.confidence->temperature);
-            total += ws.probabilities[i];
-        }
     for (std::size_t i = 0; i < n; ++i) {
-        if (ws.outcome.allowed[i] == 0) continue;
-        const double share = ws.probabilities[i] / total * (1.0 - override_probability);
-        ws.probabilities[i] = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
+        if (std::isnan(ws.model_scores[i])) continue;
+        ws.probabilities[i] = portable_exp((ws.model_scores[i] - best) / b.confidence->temperature);
+        total += ws.probabilities[i];
+    }
+    for (double& p : ws.probabilities) {
+        const double share = p / total * (1.0 - override_probability);
+        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
     }
 }
 
@@ -146,6 +148,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     const std::size_t n = f.size();
     out.rung = n == 0 ? rung::human : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
 
+    ws.model_scores.assign(ws.scores.begin(), ws.scores.end());
     state.policy.evaluate(f, ws.policy, ws.outcome);
     for (std::size_t i = 0; i < n; ++i) ws.scores[i] += ws.outcome.boost[i];
     order_candidates(ws);
