@@ -1,5 +1,8 @@
 // Documents that are refused: code, place and cure.
+#include <nlohmann/json.hpp>
+
 #include "feature_world.hpp"
+#include "opspilot/features/detail/document.hpp"
 
 namespace {
 
@@ -141,4 +144,19 @@ TEST_CASE("frames that do not fit are refused") {
     other.pair(R"([{"position":1}])");
     CHECK(code(other.frame(), prepared->get()) == "usage.frame");
     CHECK(p.prepare(w.tasks, w.strings).error().code == "usage.role");
+}
+
+TEST_CASE("reference and JSON Schema name every operation and key") {
+    const std::string text = opspilot::feature_reference();
+    const auto tree = nlohmann::json::parse(opspilot::feature_json_schema());
+    const auto& branches = tree["properties"]["transforms"]["items"]["oneOf"];
+    CHECK(branches.size() == std::size(opspilot::detail::feature_ops));
+    std::size_t at = 0;
+    for (const opspilot::detail::feature_op_info& info : opspilot::detail::feature_ops) {
+        CHECK(text.find("### " + std::string(info.name) + "\n") != std::string::npos);
+        CHECK(branches[at]["properties"]["op"]["const"] == info.name);
+        for (const opspilot::document_field& f : info.fields) CHECK(branches[at]["properties"].contains(std::string(f.name)));
+        CHECK(branches[at]["additionalProperties"] == false);
+        ++at;
+    }
 }

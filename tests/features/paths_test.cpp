@@ -88,7 +88,9 @@ void fill(world::setting& w, std::size_t tasks) {
     std::mt19937 random(5);
     w.task(random_tasks(random, tasks));
     w.action(catalogue);
-    w.pair(R"([{"position":1,"note":"pay me"},{"position":2},{"note":"the the"},{"position":4,"note":"card"},{"position":5}])");
+    std::string pairs = R"([{"position":1,"note":"pay me"},{"position":2},{"note":"the the"},{"position":4,"note":"card"})";
+    for (int i = 4; i < 40; ++i) pairs.append(",{\"position\":").append(std::to_string(i % 7)).append("}");
+    w.pair(pairs + "]");
 }
 
 }  // namespace
@@ -101,7 +103,10 @@ TEST_CASE("prepared, unprepared and single-candidate decisions have the same bit
     REQUIRE(prepared.ok());
     opspilot::feature_matrix whole;
     for (std::size_t t = 0; t < 200; ++t) {
+        // Many candidates take the vectorised loops and their remainders, one candidate the plain ones.
         w.rows = {0, 1, 2, 3};
+        for (std::uint32_t i = 4; i < 37 && t < 20; ++i) w.rows.push_back((i * 7 + static_cast<std::uint32_t>(t)) % 4);
+        const std::vector<std::uint32_t> rows = w.rows;
         w.apply(p, t, prepared->get());
         whole = w.matrix;
         w.apply(p, t);
@@ -109,9 +114,9 @@ TEST_CASE("prepared, unprepared and single-candidate decisions have the same bit
         opspilot::feature_workspace fresh;
         REQUIRE(p.apply(w.frame(t), prepared->get(), fresh, w.matrix).ok());
         REQUIRE(world::same_bits(whole, w.matrix));
-        for (std::uint32_t a = 0; a < 4; ++a) {
+        for (std::uint32_t a = 0; a < rows.size(); ++a) {
             auto f = w.frame(t);
-            const std::uint32_t row[] = {a};
+            const std::uint32_t row[] = {rows[a]};
             f.action_rows = row;
             f.pair_begin = a;
             for (const opspilot::prepared_actions* way :

@@ -222,3 +222,35 @@ TEST_CASE("a plan's words fall where the hasher's do") {
     w.apply(p, 1);
     CHECK(w.matrix.sparse(0).index.empty());
 }
+
+TEST_CASE("long texts are counted like short ones") {
+    std::string text;
+    std::vector<std::string> words;
+    std::uint32_t state = 7;
+    for (int i = 0; i < 3000; ++i) {
+        state = state * 1664525U + 1013904223U;
+        words.push_back(std::to_string(state >> 22));
+        text.append(words.back()).append(" ");
+    }
+    for (const unsigned bits : {1U, 9U, 18U, 24U}) {
+        sparse expected;
+        for (std::size_t i = 0; i < words.size(); ++i) {
+            expected[opspilot::detail::bucket_of(opspilot::detail::term_hash(words[i]), 0, bits)] += 1.0F;
+            if (i + 1 == words.size()) continue;
+            const std::string pair = words[i] + " " + words[i + 1];
+            expected[opspilot::detail::bucket_of(opspilot::detail::term_hash(pair), 0, bits)] += 1.0F;
+        }
+        text_hash_options options;
+        options.bits = bits;
+        options.l2 = false;
+        CHECK(hashed(options, text) == expected);
+    }
+    // At most 2^20 terms, from the beginning.
+    std::string many;
+    for (int i = 0; i < 700'000; ++i) many += "a ";
+    text_hash_options options;
+    options.l2 = false;
+    float total = 0;
+    for (const auto& [b, v] : hashed(options, many)) total += v;
+    CHECK(total == 1048576.0F);
+}

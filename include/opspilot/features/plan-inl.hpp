@@ -4,6 +4,7 @@
 #include "opspilot/features/detail/compile.hpp"
 #include "opspilot/features/detail/execute.hpp"
 #include "opspilot/features/detail/fit.hpp"
+#include "opspilot/features/detail/reference.hpp"
 #include "opspilot/features/plan.hpp"
 
 namespace opspilot {
@@ -127,5 +128,8 @@ OPSPILOT_INLINE status apply_out_of_fold(const feature_plan& plan, const trainin
     detail::run_features(*plan.state, f, prepared, *scratch.state, data.fold[t], out);
     return {};
 }
+
+OPSPILOT_INLINE std::string feature_reference() { return detail::feature_reference_text(); }
+OPSPILOT_INLINE std::string feature_json_schema() { return detail::feature_schema_tree().dump(2); }
 
 }  // namespace opspilot

@@ -64,6 +64,10 @@ public:
     std::shared_ptr<const impl> state;
 };
 
+/// What a feature document may say, from the tables that read it: as Markdown, and as JSON Schema (2020-12).
+[[nodiscard]] OPSPILOT_API std::string feature_reference();
+[[nodiscard]] OPSPILOT_API std::string feature_json_schema();
+
 /// What fitting needs: tasks, for each task its candidates, which one was chosen, and which fold it belongs to.
 struct training_set {
     const table* tasks = nullptr;

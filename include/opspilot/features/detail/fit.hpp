@@ -205,7 +205,7 @@ inline void observe_labels(fit_state& fit, const feature_run& run, const trainin
     out.table.index.rebuild(out.table.keys);
     for (const std::uint32_t t : tasks) {
         ++out.total;
-        if (data.chosen[t] < 0) continue;
+        if (data.chosen[t] < 0 || state.output == statistics_output::count) continue;  // a count reads contexts alone
         for (std::size_t j = 0; j < width; ++j) {
             const std::uint64_t context = fit.keys[t * width + j];
             if (j + 1 == width || contexts.seen_of(context) >= least) out.table.add(mix_hashes(context, fit.targets[t]), false);

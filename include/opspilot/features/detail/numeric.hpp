@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -75,9 +76,19 @@ inline void bucket_column(operand a, const std::vector<double>& edges, double* o
         return;
     }
     const double* const x = a.values;
-    for (std::size_t i = 0; i < n; ++i) out[i] = x[i] == x[i] ? 0.0 : x[i];
-    for (const double edge : edges)
-        for (std::size_t i = 0; i < n; ++i) out[i] += x[i] >= edge ? 1.0 : 0.0;
+    constexpr std::size_t lanes = 8;  // rows whose counts stay in registers while the edges go by
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        std::array<double, lanes> above{};
+        for (const double edge : edges)
+            for (std::size_t j = 0; j < lanes; ++j) above[j] += x[i + j] >= edge ? 1.0 : 0.0;
+        for (std::size_t j = 0; j < lanes; ++j) out[i + j] = x[i + j] == x[i + j] ? above[j] : x[i + j];
+    }
+    for (; i < n; ++i) {
+        double above = 0;
+        for (const double edge : edges) above += x[i] >= edge ? 1.0 : 0.0;
+        out[i] = x[i] == x[i] ? above : x[i];
+    }
 }
 
 /// Days since 1970-01-01 to year, month and day (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
