@@ -229,7 +229,7 @@ TEST_CASE("counts beyond the bytes and numbers that are none are refused before 
 TEST_CASE("rows are read back whether outputs are listed or masked, few or many") {
     for (const std::size_t classes : {1U, 8U, 9U, 256U, 257U, 3000U}) {
         text_classifier::parts p;
-        for (std::size_t k = 0; k < classes; ++k) p.classes.push_back("c" + std::to_string(k));
+        for (std::size_t k = 0; k < classes; ++k) p.classes.push_back(std::string("c").append(std::to_string(k)));
         p.blocks = {{"words", 1000}};
         p.bias.assign(classes, 0.0F);
         p.rows.start = {0};
