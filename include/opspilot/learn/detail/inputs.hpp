@@ -6,9 +6,12 @@
 #include <vector>
 
 #include "opspilot/base/result.hpp"
-#include "opspilot/learn/choice.hpp"
 #include "opspilot/learn/detail/softmax_problem.hpp"
-#include "opspilot/learn/text_classifier.hpp"
+
+namespace opspilot {
+struct classifier_data;
+struct choice_data;
+}  // namespace opspilot
 
 namespace opspilot::detail {
 
