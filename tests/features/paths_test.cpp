@@ -276,3 +276,35 @@ TEST_CASE("threads share a plan") {
     for (std::thread& t : threads) t.join();
     CHECK(different == 0);
 }
+
+TEST_CASE("a few words against a long text, and one hundred thousand candidates") {
+    world::setting w;
+    const auto p = w.plan(
+        R"([{"name":"note","op":"overlap","a":{"input":"candidate.note","kind":"words"},"b":{"input":"task.text","kind":"words"},"measure":"count"},
+        {"name":"gap","op":"difference","a":"candidate.position","b":"action.cost"},
+        {"name":"text","op":"overlap","a":{"input":"task.text","kind":"words"},"b":{"input":"action.template","kind":"words"},"measure":"of_b"}])");
+    std::string text;
+    for (int i = 0; i < 5000; ++i) text.append("w").append(std::to_string(i)).append(" ");
+    std::string task = "[{\"text\":\"";
+    w.task(task.append(text).append("\"}]"));
+    w.action(R"([{"id":"x","cost":3,"template":"w1 other"},{"id":"y"}])");
+    w.pairs.reset(w.fields, opspilot::role::candidate);
+    const auto position = *w.fields.find(opspilot::role::candidate, "position");
+    const auto note = *w.fields.find(opspilot::role::candidate, "note");
+    w.rows.clear();
+    for (int i = 0; i < 100'000; ++i) {
+        w.pairs.begin_row();
+        REQUIRE(w.pairs.set_integer(position, i).ok());
+        if (i < 300) REQUIRE(w.pairs.set_text(note, "w" + std::to_string(i * 50) + " none w7", w.strings).ok());
+        REQUIRE(w.pairs.end_row(w.strings, world::now).ok());
+        w.rows.push_back(static_cast<std::uint32_t>(i % 2));
+    }
+    w.apply(p);
+    const auto count = w.column(p, "note");
+    const auto gap = w.column(p, "gap");
+    for (std::size_t i = 0; i < 300; ++i) CHECK(count[i] == (i * 50 < 5000 ? 2.0F : 1.0F));
+    CHECK(world::is_nan(count[300]));
+    CHECK(gap[99'998] == 99'995.0F);
+    CHECK(world::is_nan(gap[99'999]));
+    CHECK(w.column(p, "text")[0] == 0.5F);
+}

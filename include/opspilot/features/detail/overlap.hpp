@@ -28,12 +28,18 @@ namespace opspilot::detail {
 /// Weight of the tokens that two ascending sets share, summed in ascending order.
 [[nodiscard]] inline double shared_weight(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b,
                                           const token_weights* weights) noexcept {
+    if (a.size() > b.size()) std::swap(a, b);
     double sum = 0;
-    for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
-        if (a[i] == b[j]) sum += weights == nullptr ? 1.0 : weights->of(a[i]);
-        const bool forward = a[i] <= b[j];
-        if (b[j] <= a[i]) ++j;
-        if (forward) ++i;
+    constexpr std::size_t much_longer = 16;
+    const bool search = b.size() / much_longer > a.size();  // a few words against a long text
+    auto at = b.begin();
+    for (const std::uint64_t token : a) {
+        if (search)
+            at = std::lower_bound(at, b.end(), token);
+        else
+            while (at != b.end() && *at < token) ++at;
+        if (at == b.end()) break;
+        if (*at == token) sum += weights == nullptr ? 1.0 : weights->of(token);
     }
     return sum;
 }
