@@ -232,7 +232,8 @@ py::object column_table::to_stream() const {
 }
 
 void bind_column_table(py::module_& m) {
-    py::class_<column_table>(m, "Table", "Columns of one length. Reads as Arrow (pyarrow.table(t), polars.DataFrame(t)) without copies of its own.")
+    py::class_<column_table>(
+        m, "Table", "Columns of one length. Reads as Arrow (pyarrow.table(t), polars.DataFrame(t)) without copies of its own.")
         .def("__len__", &column_table::rows)
         .def_property_readonly("column_names",
                                [](const column_table& t) {
@@ -240,17 +241,18 @@ void bind_column_table(py::module_& m) {
                                    for (const auto& c : t.columns()) names.append(c.name);
                                    return names;
                                })
-        .def("column",
-             [](const column_table& t, const std::string& name) {
-                 for (std::size_t c = 0; c < t.columns().size(); ++c) {
-                     if (t.columns()[c].name != name) continue;
-                     py::list values;
-                     for (std::size_t row = 0; row < t.rows(); ++row) values.append(t.value(c, row));
-                     return values;
-                 }
-                 throw py::key_error(name);
-             },
-             py::arg("name"), "Values of a column as a list; None where there is none.")
+        .def(
+            "column",
+            [](const column_table& t, const std::string& name) {
+                for (std::size_t c = 0; c < t.columns().size(); ++c) {
+                    if (t.columns()[c].name != name) continue;
+                    py::list values;
+                    for (std::size_t row = 0; row < t.rows(); ++row) values.append(t.value(c, row));
+                    return values;
+                }
+                throw py::key_error(name);
+            },
+            py::arg("name"), "Values of a column as a list; None where there is none.")
         .def("to_dicts",
              [](const column_table& t) {
                  py::list rows;
@@ -261,8 +263,12 @@ void bind_column_table(py::module_& m) {
                  }
                  return rows;
              })
-        .def("__arrow_c_array__", [](const column_table& t, const py::object&) { return t.to_arrow(); }, py::arg("requested_schema") = py::none())
-        .def("__arrow_c_stream__", [](const column_table& t, const py::object&) { return t.to_stream(); }, py::arg("requested_schema") = py::none());
+        .def(
+            "__arrow_c_array__", [](const column_table& t, const py::object&) { return t.to_arrow(); },
+            py::arg("requested_schema") = py::none())
+        .def(
+            "__arrow_c_stream__", [](const column_table& t, const py::object&) { return t.to_stream(); },
+            py::arg("requested_schema") = py::none());
 }
 
 }  // namespace opspilot::python

@@ -18,7 +18,7 @@ public:
     struct column {
         std::string name;
         kind type = kind::text;
-        std::string bytes;                   // text: all texts, one after the other
+        std::string bytes;                     // text: all texts, one after the other
         std::vector<std::int64_t> offsets{0};  // text: large_utf8 offsets
         std::vector<double> numbers;
         std::vector<std::int64_t> integers;  // integer; boolean as 0/1

@@ -24,7 +24,8 @@ using doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 /// One dimension, or an exception that names the argument.
 std::span<const double> vector_of(const doubles& a, const char* what) {
     if (a.ndim() != 1)
-        raise(error{error_kind::calibration, "calibration.shape", std::string(what) + " has " + std::to_string(a.ndim()) + " dimensions", what, "give a 1-d array"});
+        raise(error{error_kind::calibration, "calibration.shape",
+                    std::string(what) + " has " + std::to_string(a.ndim()) + " dimensions", what, "give a 1-d array"});
     return {a.data(), static_cast<std::size_t>(a.size())};
 }
 
@@ -75,26 +76,28 @@ void bind_calibrate(py::module_& m) {
         for (std::size_t i = 0; i < in.size(); ++i) out.mutable_data()[i] = curve.probability(in[i]);
         return out;
     });
-    m.def("automation_threshold", [](const doubles& score, const doubles& error, double max_risk, double confidence, const py::object& belief,
-                                     const std::vector<std::uint32_t>& groups, std::uint32_t group_count) {
-        const std::vector<std::uint8_t> errors = labels_of(error, "error");
-        threshold_options options{.max_risk = max_risk, .confidence = confidence};
-        doubles beliefs;
-        if (!belief.is_none()) {
-            beliefs = doubles(belief);
-            options.start_probability = vector_of(beliefs, "start_probability");
-        }
-        options.groups = groups;
-        options.group_count = group_count;
-        const automation_certificates made = unwrap(automation_threshold(vector_of(score, "score"), errors, options));
-        py::dict out = certificate_dict(made);
-        py::list per_group;
-        for (const certified_threshold& g : made.groups) per_group.append(certificate_dict(g));
-        out["groups"] = per_group;
-        return out;
-    });
+    m.def("automation_threshold",
+          [](const doubles& score, const doubles& error, double max_risk, double confidence, const py::object& belief,
+             const std::vector<std::uint32_t>& groups, std::uint32_t group_count) {
+              const std::vector<std::uint8_t> errors = labels_of(error, "error");
+              threshold_options options{.max_risk = max_risk, .confidence = confidence};
+              doubles beliefs;
+              if (!belief.is_none()) {
+                  beliefs = doubles(belief);
+                  options.start_probability = vector_of(beliefs, "start_probability");
+              }
+              options.groups = groups;
+              options.group_count = group_count;
+              const automation_certificates made = unwrap(automation_threshold(vector_of(score, "score"), errors, options));
+              py::dict out = certificate_dict(made);
+              py::list per_group;
+              for (const certified_threshold& g : made.groups) per_group.append(certificate_dict(g));
+              out["groups"] = per_group;
+              return out;
+          });
     m.def("naive_threshold", [](const doubles& score, const doubles& error, double max_risk) {
-        const naive_threshold_result made = unwrap(naive_threshold(vector_of(score, "score"), labels_of(error, "error"), max_risk));
+        const naive_threshold_result made =
+            unwrap(naive_threshold(vector_of(score, "score"), labels_of(error, "error"), max_risk));
         py::dict out;
         out["value"] = made.value ? py::object(py::float_(*made.value)) : py::object(py::none());
         out["coverage"] = made.coverage;
@@ -105,7 +108,8 @@ void bind_calibrate(py::module_& m) {
         return out;
     });
     m.def("recall_floor", [](const doubles& score, const doubles& label, double min_recall, double confidence) {
-        const certified_recall made = unwrap(recall_floor(vector_of(score, "score"), labels_of(label, "label"), min_recall, confidence));
+        const certified_recall made =
+            unwrap(recall_floor(vector_of(score, "score"), labels_of(label, "label"), min_recall, confidence));
         py::dict out;
         out["value"] = made.value ? py::object(py::float_(*made.value)) : py::object(py::none());
         out["sufficient"] = made.sufficient;
@@ -117,8 +121,10 @@ void bind_calibrate(py::module_& m) {
         out["flagged"] = made.flagged;
         return out;
     });
-    m.def("check_calibration", [](const py::bytes& document) { return unwrap(calibration::parse(std::string_view(document))).to_json(); },
-          "Reads a calibration document and gives it back in canonical form.");
+    m.def(
+        "check_calibration",
+        [](const py::bytes& document) { return unwrap(calibration::parse(std::string_view(document))).to_json(); },
+        "Reads a calibration document and gives it back in canonical form.");
 }
 
 }  // namespace opspilot::python

@@ -74,8 +74,8 @@ py::list reason_list(std::span<const reason> reasons) {
 py::list ranked_list(const decision& d) {
     py::list out;
     for (const ranked_candidate& c : d.ranked)
-        out.append(py::make_tuple(text(c.action), c.score, number_or_none(c.probability), text(name(c.decided)), c.candidate, c.allowed,
-                                  reason_list(d.reasons_of(c))));
+        out.append(py::make_tuple(text(c.action), c.score, number_or_none(c.probability), text(name(c.decided)), c.candidate,
+                                  c.allowed, reason_list(d.reasons_of(c))));
     return out;
 }
 
@@ -95,14 +95,16 @@ py::dict versions_dict(const version_set& v) {
 rung rung_from(const std::string& wanted) {
     for (const rung r : {rung::human, rung::baseline, rung::linear, rung::cached, rung::full})
         if (name(r) == wanted) return r;
-    raise(error{error_kind::usage, "usage.rung", "no rung is called '" + wanted + "'", "rung", "one of: full, cached, linear, baseline, human"});
+    raise(error{error_kind::usage, "usage.rung", "no rung is called '" + wanted + "'", "rung",
+                "one of: full, cached, linear, baseline, human"});
 }
 
 kill_scope scope_from(const std::string& wanted) {
     if (wanted == "none") return kill_scope::none;
     if (wanted == "auto") return kill_scope::automation;
     if (wanted == "all") return kill_scope::everything;
-    raise(error{error_kind::usage, "usage.kill_scope", "no kill scope is called '" + wanted + "'", "scope", "one of: none, auto, all"});
+    raise(error{error_kind::usage, "usage.kill_scope", "no kill scope is called '" + wanted + "'", "scope",
+                "one of: none, auto, all"});
 }
 
 /// A decision's features, copied so that they outlive the workspace.
@@ -132,7 +134,8 @@ struct copied_features {
 
 struct batch_columns {
     column_table table;
-    std::size_t id, verdict, proposed, action, queue, probability, threshold, score, override_probability, rung, stage, candidates, reasons;
+    std::size_t id, verdict, proposed, action, queue, probability, threshold, score, override_probability, rung, stage,
+        candidates, reasons;
 
     batch_columns() {
         using kind = column_table::kind;
@@ -236,7 +239,9 @@ void bind_decide(py::module_& m) {
         .def_property_readonly("proposed", [](const decision& d) { return text(name(d.proposed)); })
         .def_property_readonly("action", [](const decision& d) { return text_or_none(d.action); })
         .def_property_readonly("queue", [](const decision& d) { return text_or_none(d.queue); })
-        .def_property_readonly("probability", [](const decision& d) { return d.action.empty() ? py::object(py::none()) : number_or_none(d.probability); })
+        .def_property_readonly(
+            "probability",
+            [](const decision& d) { return d.action.empty() ? py::object(py::none()) : number_or_none(d.probability); })
         .def_property_readonly("threshold", [](const decision& d) { return number_or_none(d.threshold); })
         .def_property_readonly("override_probability", [](const decision& d) { return d.override_probability; })
         .def_property_readonly("ranked", [](const decision& d) { return ranked_list(d); })
@@ -247,13 +252,14 @@ void bind_decide(py::module_& m) {
         .def_property_readonly("client", [](const decision& d) { return text_or_none(d.client); })
         .def_readonly("now", &decision::now_us)
         .def_property_readonly("versions", [](const decision& d) { return versions_dict(d.versions()); })
-        .def("record",
-             [](const decision& d, std::size_t top) {
-                 std::string out;
-                 d.write_record(out, top);
-                 return py::bytes(out);
-             },
-             py::arg("top") = 10);
+        .def(
+            "record",
+            [](const decision& d, std::size_t top) {
+                std::string out;
+                d.write_record(out, top);
+                return py::bytes(out);
+            },
+            py::arg("top") = 10);
 
     m.def("check_log", [](const py::bytes& content) {
         const log_summary s = check_log(std::string_view(content));
@@ -282,7 +288,8 @@ void bind_decide(py::module_& m) {
     py::class_<engine_handle>(m, "Engine")
         .def(py::init<const bundle_handle&>())
         .def("decide",
-             [](engine_handle& e, const py::object& task, const py::object& candidates, const py::object& now, const std::string& rung) {
+             [](engine_handle& e, const py::object& task, const py::object& candidates, const py::object& now,
+                const std::string& rung) {
                  const rows_from_python tasks(task, "task");
                  const rows_from_python rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);
@@ -299,8 +306,8 @@ void bind_decide(py::module_& m) {
                  return out;
              })
         .def("decide_batch",
-             [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now, const std::string& rung,
-                const py::object& audit) {
+             [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now,
+                const std::string& rung, const py::object& audit) {
                  const rows_from_python task_rows(tasks, "tasks");
                  const rows_from_python candidate_rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);

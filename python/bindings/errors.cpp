@@ -29,10 +29,12 @@ py::str text(std::string_view bytes) {
 }
 }  // namespace
 
-void raise(const error& problem) {
-    const py::object cls = py::module_::import("opspilot.errors").attr(class_of(problem.kind));
-    const py::object exception = cls(text(problem.message), py::arg("code") = text(problem.code), py::arg("where") = text(problem.where),
-                                     py::arg("hint") = text(problem.hint));
+void raise(const error& problem) { raise_as(class_of(problem.kind), problem); }
+
+void raise_as(const char* class_name, const error& problem) {
+    const py::object cls = py::module_::import("opspilot.errors").attr(class_name);
+    const py::object exception = cls(text(problem.message), py::arg("code") = text(problem.code),
+                                     py::arg("where") = text(problem.where), py::arg("hint") = text(problem.hint));
     PyErr_SetObject(cls.ptr(), exception.ptr());
     throw py::error_already_set();
 }

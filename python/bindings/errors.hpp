@@ -11,6 +11,8 @@ namespace opspilot::python {
 
 /// Raises the class of `opspilot.errors` that belongs to the error's kind. Needs the GIL.
 [[noreturn]] void raise(const error& problem);
+/// The same with a class of `opspilot.errors` given by name.
+[[noreturn]] void raise_as(const char* class_name, const error& problem);
 
 /// The value, or the exception. Needs the GIL.
 template <class T>

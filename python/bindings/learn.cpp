@@ -62,7 +62,8 @@ py::dict transform(const feature_plan& plan, const training_data& data, bool out
             feature_workspace scratch;
             feature_matrix m;
             for (std::size_t t = p * piece; t < std::min(tasks, (p + 1) * piece); ++t) {
-                problems[p] = out_of_fold ? apply_out_of_fold(plan, set, t, scratch, m) : plan.apply(data.frame_of(t), prepared->get(), scratch, m);
+                problems[p] = out_of_fold ? apply_out_of_fold(plan, set, t, scratch, m)
+                                          : plan.apply(data.frame_of(t), prepared->get(), scratch, m);
                 if (!problems[p]) return;
                 float* rows = out + std::size_t{set.candidate_offsets[t]} * columns;
                 for (std::size_t j = 0; j < columns; ++j)
@@ -106,23 +107,37 @@ softmax_options options_from(const py::dict& given) {
         if (name == "solver") {
             const auto solver = value.cast<std::string>();
             if (solver != "lbfgs" && solver != "adagrad")
-                raise(error{error_kind::usage, "learn.options", "no solver is called '" + solver + "'", "solver", "one of: lbfgs, adagrad"});
+                raise(error{error_kind::usage, "learn.options", "no solver is called '" + solver + "'", "solver",
+                            "one of: lbfgs, adagrad"});
             o.solver = solver == "lbfgs" ? softmax_solver::lbfgs : softmax_solver::adagrad;
-        } else if (name == "l2") o.l2 = value.cast<double>();
-        else if (name == "bias_l2") o.bias_l2 = value.cast<double>();
-        else if (name == "max_iterations") o.max_iterations = value.cast<int>();
-        else if (name == "tolerance") o.tolerance = value.cast<double>();
-        else if (name == "memory") o.memory = value.cast<int>();
-        else if (name == "epochs") o.epochs = value.cast<int>();
-        else if (name == "learning_rate") o.learning_rate = value.cast<double>();
-        else if (name == "initial_square") o.initial_square = value.cast<double>();
-        else if (name == "seed") o.seed = value.cast<std::uint64_t>();
-        else if (name == "min_count") o.min_count = value.cast<std::uint32_t>();
-        else if (name == "standardise") o.standardise = value.cast<bool>();
-        else if (name == "max_entries") o.max_entries = value.cast<std::size_t>();
+        } else if (name == "l2")
+            o.l2 = value.cast<double>();
+        else if (name == "bias_l2")
+            o.bias_l2 = value.cast<double>();
+        else if (name == "max_iterations")
+            o.max_iterations = value.cast<int>();
+        else if (name == "tolerance")
+            o.tolerance = value.cast<double>();
+        else if (name == "memory")
+            o.memory = value.cast<int>();
+        else if (name == "epochs")
+            o.epochs = value.cast<int>();
+        else if (name == "learning_rate")
+            o.learning_rate = value.cast<double>();
+        else if (name == "initial_square")
+            o.initial_square = value.cast<double>();
+        else if (name == "seed")
+            o.seed = value.cast<std::uint64_t>();
+        else if (name == "min_count")
+            o.min_count = value.cast<std::uint32_t>();
+        else if (name == "standardise")
+            o.standardise = value.cast<bool>();
+        else if (name == "max_entries")
+            o.max_entries = value.cast<std::size_t>();
         else
             raise(error{error_kind::usage, "learn.options", "no option is called '" + name + "'", name,
-                        "solver, l2, bias_l2, max_iterations, tolerance, memory, epochs, learning_rate, initial_square, seed, min_count, standardise, max_entries"});
+                        "solver, l2, bias_l2, max_iterations, tolerance, memory, epochs, learning_rate, initial_square, seed, "
+                        "min_count, standardise, max_entries"});
     }
     return o;
 }
@@ -203,91 +218,104 @@ py::bytes bytes_of(const std::string& s) { return py::bytes(s); }
 
 void bind_classifier(py::module_& m) {
     py::class_<classifier_arrays>(m, "ClassifierData")
-        .def(py::init([](const std::vector<std::pair<std::string, std::uint32_t>>& blocks, const std::vector<std::string>& classes,
-                         const vector_in<std::int64_t>& offsets, const vector_in<std::uint32_t>& index, const vector_in<float>& value,
+        .def(py::init([](const std::vector<std::pair<std::string, std::uint32_t>>& blocks,
+                         const std::vector<std::string>& classes, const vector_in<std::int64_t>& offsets,
+                         const vector_in<std::uint32_t>& index, const vector_in<float>& value,
                          const vector_in<std::uint32_t>& labels, const vector_in<std::int64_t>& allowed_offsets,
                          const vector_in<std::uint32_t>& allowed, const std::string& fingerprint) {
-                 return classifier_arrays{blocks_from(blocks), classes, offsets, index, value, labels, allowed_offsets, allowed, fingerprint};
+                 return classifier_arrays{blocks_from(blocks), classes, offsets,    index, value, labels,
+                                          allowed_offsets,     allowed, fingerprint};
              }),
              py::arg("blocks"), py::arg("classes"), py::arg("offsets"), py::arg("index"), py::arg("value"), py::arg("labels"),
              py::arg("allowed_offsets"), py::arg("allowed"), py::arg("fingerprint") = "")
-        .def("fit",
-             [](const classifier_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& rows, std::size_t threads) {
-                 const softmax_options o = options_from(options);
-                 auto made = [&] {
-                     const py::gil_scoped_release unlocked;
-                     return fit_text_classifier(a.view(), o, span_of(rows), host_threads(threads));
-                 }();
-                 const trained_classifier trained = unwrap(std::move(made));
-                 return py::make_tuple(bytes_of(trained.model.to_bytes()), report_dict(trained.report));
-             },
-             py::arg("options"), py::arg("rows"), py::arg("threads") = 1)
-        .def("cross_fit",
-             [](const classifier_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& folds, std::size_t threads) {
-                 const softmax_options o = options_from(options);
-                 auto made = [&] {
-                     const py::gil_scoped_release unlocked;
-                     return cross_fit(a.view(), span_of(folds), o, host_threads(threads));
-                 }();
-                 const cross_fitted_classifier fitted = unwrap(std::move(made));
-                 py::list reports;
-                 for (const softmax_report& r : fitted.reports) reports.append(report_dict(r));
-                 return py::make_tuple(bytes_of(fitted.average.to_bytes()), array_of(fitted.log_probabilities), reports);
-             },
-             py::arg("options"), py::arg("folds"), py::arg("threads") = 1)
-        .def("predict",
-             [](const classifier_arrays& a, const py::bytes& model, const vector_in<std::uint32_t>& rows, std::size_t threads) {
-                 const text_classifier parsed = unwrap(text_classifier::parse(std::string_view(model)));
-                 const std::size_t width = a.allowed_offsets.size() > 0 ? static_cast<std::size_t>(a.allowed.size())
-                                                                        : (static_cast<std::size_t>(a.offsets.size()) - 1) * a.classes.size();
-                 std::vector<double> out(width, 0.0);
-                 status done = [&] {
-                     const py::gil_scoped_release unlocked;
-                     return predict_rows(parsed, a.view(), span_of(rows), out, host_threads(threads));
-                 }();
-                 unwrap(std::move(done));
-                 return array_of(out);
-             },
-             py::arg("model"), py::arg("rows"), py::arg("threads") = 1);
+        .def(
+            "fit",
+            [](const classifier_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& rows, std::size_t threads) {
+                const softmax_options o = options_from(options);
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return fit_text_classifier(a.view(), o, span_of(rows), host_threads(threads));
+                }();
+                const trained_classifier trained = unwrap(std::move(made));
+                return py::make_tuple(bytes_of(trained.model.to_bytes()), report_dict(trained.report));
+            },
+            py::arg("options"), py::arg("rows"), py::arg("threads") = 1)
+        .def(
+            "cross_fit",
+            [](const classifier_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& folds, std::size_t threads) {
+                const softmax_options o = options_from(options);
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return cross_fit(a.view(), span_of(folds), o, host_threads(threads));
+                }();
+                const cross_fitted_classifier fitted = unwrap(std::move(made));
+                py::list reports;
+                for (const softmax_report& r : fitted.reports) reports.append(report_dict(r));
+                return py::make_tuple(bytes_of(fitted.average.to_bytes()), array_of(fitted.log_probabilities), reports);
+            },
+            py::arg("options"), py::arg("folds"), py::arg("threads") = 1)
+        .def(
+            "predict",
+            [](const classifier_arrays& a, const py::bytes& model, const vector_in<std::uint32_t>& rows, std::size_t threads) {
+                const text_classifier parsed = unwrap(text_classifier::parse(std::string_view(model)));
+                const std::size_t width = a.allowed_offsets.size() > 0
+                                              ? static_cast<std::size_t>(a.allowed.size())
+                                              : (static_cast<std::size_t>(a.offsets.size()) - 1) * a.classes.size();
+                std::vector<double> out(width, 0.0);
+                status done = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return predict_rows(parsed, a.view(), span_of(rows), out, host_threads(threads));
+                }();
+                unwrap(std::move(done));
+                return array_of(out);
+            },
+            py::arg("model"), py::arg("rows"), py::arg("threads") = 1);
 }
 
 void bind_choice(py::module_& m) {
     py::class_<choice_arrays>(m, "ChoiceData")
         .def(py::init([](const std::vector<std::pair<std::string, std::uint32_t>>& blocks, const vector_in<std::int64_t>& offsets,
-                         const vector_in<std::uint32_t>& index, const vector_in<float>& value, const vector_in<std::int64_t>& candidate_offsets,
-                         const std::vector<std::pair<std::string, std::vector<std::string>>>& keys, const vector_in<std::uint32_t>& slots,
-                         bool outside, const std::vector<std::string>& columns, const vector_in<float>& dense,
-                         const vector_in<std::int32_t>& chosen, const std::string& fingerprint) {
-                 choice_arrays made{blocks_from(blocks), offsets, index, value, candidate_offsets, {}, slots, outside, columns, dense, chosen, fingerprint};
+                         const vector_in<std::uint32_t>& index, const vector_in<float>& value,
+                         const vector_in<std::int64_t>& candidate_offsets,
+                         const std::vector<std::pair<std::string, std::vector<std::string>>>& keys,
+                         const vector_in<std::uint32_t>& slots, bool outside, const std::vector<std::string>& columns,
+                         const vector_in<float>& dense, const vector_in<std::int32_t>& chosen, const std::string& fingerprint) {
+                 choice_arrays made{
+                     blocks_from(blocks), offsets, index, value, candidate_offsets, {}, slots, outside, columns, dense, chosen,
+                     fingerprint};
                  for (const auto& [field, values] : keys) made.keys.push_back({field, values});
                  return made;
              }),
-             py::arg("blocks"), py::arg("offsets"), py::arg("index"), py::arg("value"), py::arg("candidate_offsets"), py::arg("keys"),
-             py::arg("slots"), py::arg("outside"), py::arg("columns"), py::arg("dense"), py::arg("chosen"), py::arg("fingerprint") = "")
-        .def("fit",
-             [](const choice_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& tasks, std::size_t threads) {
-                 const softmax_options o = options_from(options);
-                 auto made = [&] {
-                     const py::gil_scoped_release unlocked;
-                     return fit_choice(a.view(), o, span_of(tasks), host_threads(threads));
-                 }();
-                 const trained_choice trained = unwrap(std::move(made));
-                 return py::make_tuple(bytes_of(trained.model.to_bytes()), report_dict(trained.report));
-             },
-             py::arg("options"), py::arg("tasks"), py::arg("threads") = 1)
-        .def("cross_fit",
-             [](const choice_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& folds, std::size_t threads) {
-                 const softmax_options o = options_from(options);
-                 auto made = [&] {
-                     const py::gil_scoped_release unlocked;
-                     return cross_fit(a.view(), span_of(folds), o, host_threads(threads));
-                 }();
-                 const cross_fitted_choice fitted = unwrap(std::move(made));
-                 py::list reports;
-                 for (const softmax_report& r : fitted.reports) reports.append(report_dict(r));
-                 return py::make_tuple(bytes_of(fitted.average.to_bytes()), array_of(fitted.log_probabilities), array_of(fitted.outside), reports);
-             },
-             py::arg("options"), py::arg("folds"), py::arg("threads") = 1);
+             py::arg("blocks"), py::arg("offsets"), py::arg("index"), py::arg("value"), py::arg("candidate_offsets"),
+             py::arg("keys"), py::arg("slots"), py::arg("outside"), py::arg("columns"), py::arg("dense"), py::arg("chosen"),
+             py::arg("fingerprint") = "")
+        .def(
+            "fit",
+            [](const choice_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& tasks, std::size_t threads) {
+                const softmax_options o = options_from(options);
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return fit_choice(a.view(), o, span_of(tasks), host_threads(threads));
+                }();
+                const trained_choice trained = unwrap(std::move(made));
+                return py::make_tuple(bytes_of(trained.model.to_bytes()), report_dict(trained.report));
+            },
+            py::arg("options"), py::arg("tasks"), py::arg("threads") = 1)
+        .def(
+            "cross_fit",
+            [](const choice_arrays& a, const py::dict& options, const vector_in<std::uint32_t>& folds, std::size_t threads) {
+                const softmax_options o = options_from(options);
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return cross_fit(a.view(), span_of(folds), o, host_threads(threads));
+                }();
+                const cross_fitted_choice fitted = unwrap(std::move(made));
+                py::list reports;
+                for (const softmax_report& r : fitted.reports) reports.append(report_dict(r));
+                return py::make_tuple(bytes_of(fitted.average.to_bytes()), array_of(fitted.log_probabilities),
+                                      array_of(fitted.outside), reports);
+            },
+            py::arg("options"), py::arg("folds"), py::arg("threads") = 1);
 }
 
 }  // namespace
@@ -306,19 +334,21 @@ void bind_learn(py::module_& m) {
         .def_property_readonly("action_ids", &training_data::action_ids);
 
     py::class_<feature_plan>(m, "FeaturePlan")
-        .def_static("fit",
-                    [](const std::string& spec, const training_data& data) {
-                        auto made = [&] {
-                            const py::gil_scoped_release unlocked;
-                            return fit_features(spec, data.declared(), data.view());
-                        }();
-                        return unwrap(std::move(made));
-                    },
-                    py::arg("spec"), py::arg("data"), py::keep_alive<0, 2>())
+        .def_static(
+            "fit",
+            [](const std::string& spec, const training_data& data) {
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return fit_features(spec, data.declared(), data.view());
+                }();
+                return unwrap(std::move(made));
+            },
+            py::arg("spec"), py::arg("data"), py::keep_alive<0, 2>())
         .def("transform", &transform, py::arg("data"), py::arg("out_of_fold") = false, py::arg("threads") = 1)
         .def_property_readonly("document", &feature_plan::to_json)
         .def_property_readonly("fingerprint", &feature_plan::fingerprint)
-        .def_property_readonly("columns", [](const feature_plan& p) { return std::vector<std::string>(p.names().begin(), p.names().end()); })
+        .def_property_readonly("columns",
+                               [](const feature_plan& p) { return std::vector<std::string>(p.names().begin(), p.names().end()); })
         .def_property_readonly("blocks", [](const feature_plan& p) {
             std::vector<std::pair<std::string, std::uint32_t>> out;
             for (const sparse_block& b : p.sparse_blocks()) out.emplace_back(b.name, b.dimension);

@@ -52,7 +52,9 @@ void rows_from_python::import_stream(const py::object& object, const char* what)
     auto* stream = behind<ArrowArrayStream>(capsule, "arrow_array_stream");
     const auto fail = [&](int code) {
         const char* text = stream->get_last_error(stream);
-        refuse("usage.arrow_stream", std::string(what) + ": the stream failed with " + std::to_string(code) + (text != nullptr ? std::string(": ") + text : ""),
+        refuse("usage.arrow_stream",
+               std::string(what) + ": the stream failed with " + std::to_string(code) +
+                   (text != nullptr ? std::string(": ") + text : ""),
                "see the library that made the table");
     };
     if (const int code = stream->get_schema(stream, &schema_); code != 0) fail(code);

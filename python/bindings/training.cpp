@@ -72,7 +72,9 @@ void training_data::add_tasks(const py::object& rows, const py::object& now) {
     std::vector<std::int64_t> times;
     if (many) times = now.cast<std::vector<std::int64_t>>();
     if (py::hasattr(rows, "__arrow_c_stream__") || py::hasattr(rows, "__arrow_c_array__")) {
-        if (many) raise(error{error_kind::usage, "usage.now", "an Arrow table with one time per task", "now", "give one time for all of them"});
+        if (many)
+            raise(error{error_kind::usage, "usage.now", "an Arrow table with one time per task", "now",
+                        "give one time for all of them"});
         const rows_from_python source(rows, "tasks");
         for (const ArrowArray* chunk : source.view().chunks)
             unwrap(append_arrow(tasks_, *source.view().schema, *chunk, interner_, microseconds(now)));
@@ -80,7 +82,8 @@ void training_data::add_tasks(const py::object& rows, const py::object& now) {
         const auto list = rows.cast<py::sequence>();
         if (!many) times.assign(list.size(), microseconds(now));
         if (times.size() != list.size())
-            raise(error{error_kind::usage, "usage.length", std::to_string(times.size()) + " times for " + std::to_string(list.size()) + " tasks", "now", ""});
+            raise(error{error_kind::usage, "usage.length",
+                        std::to_string(times.size()) + " times for " + std::to_string(list.size()) + " tasks", "now", ""});
         append_rows(tasks_, list, interner_, times);
     }
     if (times.empty()) times.assign(tasks_.rows() - before, microseconds(now));
@@ -110,7 +113,8 @@ void training_data::generate(const std::string& document) {
 void training_data::set_candidates(const py::object& rows) {
     std::unordered_map<std::string_view, std::uint32_t> row_of;
     const std::uint32_t id = *schema_.find(role::action, "id");
-    for (std::size_t r = 0; r < catalogue_.rows(); ++r) row_of[strings_.text(catalogue_.get(id, r).code)] = static_cast<std::uint32_t>(r);
+    for (std::size_t r = 0; r < catalogue_.rows(); ++r)
+        row_of[strings_.text(catalogue_.get(id, r).code)] = static_cast<std::uint32_t>(r);
     std::vector<std::uint32_t> counts(tasks_.rows() + 1, 0);
     rows_.clear();
     pairs_.clear();
@@ -119,11 +123,13 @@ void training_data::set_candidates(const py::object& rows) {
         const auto row = py::reinterpret_borrow<py::dict>(entry);
         const auto task = row["task_index"].cast<std::size_t>();
         if (task >= tasks_.rows() || task < previous)
-            raise(error{error_kind::schema, "schema.order", "task_index " + std::to_string(task) + " does not ascend within the tasks", "", ""});
+            raise(error{error_kind::schema, "schema.order",
+                        "task_index " + std::to_string(task) + " does not ascend within the tasks", "", ""});
         previous = task;
         const auto found = row_of.find(utf8(row["id"]));
         if (found == row_of.end())
-            raise(error{error_kind::schema, "schema.unknown_action", "no such action in the catalogue: " + std::string(utf8(row["id"])), "", ""});
+            raise(error{error_kind::schema, "schema.unknown_action",
+                        "no such action in the catalogue: " + std::string(utf8(row["id"])), "", ""});
         rows_.push_back(found->second);
         ++counts[task + 1];
         pairs_.begin_row();
@@ -140,7 +146,9 @@ void training_data::set_candidates(const py::object& rows) {
 
 py::array_t<std::int32_t> training_data::set_chosen(const py::list& ids) {
     if (ids.size() != tasks_.rows() || offsets_.size() != tasks_.rows() + 1)
-        raise(error{error_kind::usage, "usage.length", std::to_string(ids.size()) + " choices for " + std::to_string(tasks_.rows()) + " tasks", "chosen", "generate or set candidates first"});
+        raise(error{error_kind::usage, "usage.length",
+                    std::to_string(ids.size()) + " choices for " + std::to_string(tasks_.rows()) + " tasks", "chosen",
+                    "generate or set candidates first"});
     const std::uint32_t id = *schema_.find(role::action, "id");
     chosen_.assign(tasks_.rows(), -1);
     for (std::size_t t = 0; t < tasks_.rows(); ++t) {
@@ -155,7 +163,8 @@ py::array_t<std::int32_t> training_data::set_chosen(const py::list& ids) {
 
 void training_data::set_folds(const py::array_t<std::uint32_t, py::array::c_style | py::array::forcecast>& folds) {
     if (static_cast<std::size_t>(folds.size()) != tasks_.rows())
-        raise(error{error_kind::usage, "usage.length", std::to_string(folds.size()) + " folds for " + std::to_string(tasks_.rows()) + " tasks", "folds", ""});
+        raise(error{error_kind::usage, "usage.length",
+                    std::to_string(folds.size()) + " folds for " + std::to_string(tasks_.rows()) + " tasks", "folds", ""});
     folds_.assign(folds.data(), folds.data() + folds.size());
 }
 
@@ -188,7 +197,9 @@ py::array_t<std::int64_t> training_data::offsets() const {
     std::copy(offsets_.begin(), offsets_.end(), out.mutable_data());
     return out;
 }
-py::array_t<std::uint32_t> training_data::rows() const { return py::array_t<std::uint32_t>(static_cast<py::ssize_t>(rows_.size()), rows_.data()); }
+py::array_t<std::uint32_t> training_data::rows() const {
+    return py::array_t<std::uint32_t>(static_cast<py::ssize_t>(rows_.size()), rows_.data());
+}
 py::list training_data::action_ids() const {
     py::list out;
     const std::uint32_t id = *schema_.find(role::action, "id");

@@ -25,8 +25,8 @@ TEST_CASE("documents are refused with the place") {
 
 TEST_CASE("field tables name the nearest key, the kind and the choices") {
     constexpr std::array<std::string_view, 2> colours{"red", "green"};
-    const std::array<document_field, 2> table{{{"count", json_kind::integer, true, "how many"},
-                                               {"colour", json_kind::text, false, "of what", colours}}};
+    const std::array<document_field, 2> table{
+        {{"count", json_kind::integer, true, "how many"}, {"colour", json_kind::text, false, "of what", colours}}};
     const auto check = [&](std::string_view text) {
         return detail::check_object(parse_json(text, error_kind::features).value(), table, "/x", error_kind::features);
     };

@@ -26,9 +26,10 @@ TEST_CASE("a warm decision allocates nothing") {
     workspace ws;
     decision d;
     std::string record;
-    const std::string_view tasks[] = {R"({"id": "t-1", "client": "acme", "intent": "refund", "amount": 120.5, "text": "please send my money back"})",
-                                      R"({"intent": "billing", "amount": 3, "balance": 4, "balance_at": "2023-11-14T22:00:00Z"})",
-                                      R"({"intent": "fraud", "text": "someone stole my card"})"};
+    const std::string_view tasks[] = {
+        R"({"id": "t-1", "client": "acme", "intent": "refund", "amount": 120.5, "text": "please send my money back"})",
+        R"({"intent": "billing", "amount": 3, "balance": 4, "balance_at": "2023-11-14T22:00:00Z"})",
+        R"({"intent": "fraud", "text": "someone stole my card"})"};
     const std::string_view offered =
         R"([{"id": "refund_full", "match": 0.5}, {"id": "ask_receipt"}, {"id": "close", "match": 1.25}, {"id": "block_card", "match": 2}])";
     const auto round = [&] {

@@ -75,14 +75,19 @@ TEST_CASE("golden rows cover every verdict and are compared bit for bit") {
 }
 
 TEST_CASE("parts that disagree are refused, naming the part") {
-    CHECK(built(with("rank/linear.json", R"({"version": 1, "features": ["cost", "mach"], "weights": [1, 2]})")).text().find("match") !=
-          std::string::npos);
+    CHECK(built(with("rank/linear.json", R"({"version": 1, "features": ["cost", "mach"], "weights": [1, 2]})"))
+              .text()
+              .find("match") != std::string::npos);
     CHECK_FALSE(built(with("rank/linear.json", R"({"version": 1, "features": ["cost", "match"], "weights": [1]})")).code.empty());
-    CHECK_FALSE(
-        built(with("rank/linear.json", R"({"version": 1, "features": ["cost"], "weights": [1], "fingerprint": "00"})")).code.empty());
+    CHECK_FALSE(built(with("rank/linear.json", R"({"version": 1, "features": ["cost"], "weights": [1], "fingerprint": "00"})"))
+                    .code.empty());
     CHECK(built(with("features.json", "{")).where.find("features.json") != std::string::npos);
-    CHECK(built(with("policy/extra.json", R"({"layer": "client", "rules": [{"id": "x", "when": "task.amout > 1.0", "effect": "forbid", "because": "y"}]})"))
-              .kind == error_kind::policy);
+    CHECK(
+        built(
+            with(
+                "policy/extra.json",
+                R"({"layer": "client", "rules": [{"id": "x", "when": "task.amout > 1.0", "effect": "forbid", "because": "y"}]})"))
+            .kind == error_kind::policy);
     CHECK(built(with("notes.txt", "x")).code == "bundle.unknown_part");
     CHECK(built(with("schema.jsn", "x")).hint == "did you mean 'schema.json'?");
     CHECK(built(with("rollout.json", R"({"stage": "lve"})")).hint == "did you mean 'live'?");

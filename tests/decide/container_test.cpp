@@ -36,7 +36,8 @@ TEST_CASE("every flipped bit and every cut of a container is refused") {
         codes.insert(opened.error().code);
     }
     CHECK(open_container(packed + "x").error().code == "bundle.trailing_bytes");
-    for (const char* code : {"bundle.not_a_bundle", "bundle.version", "bundle.truncated", "bundle.fingerprint", "bundle.part_hash"})
+    for (const char* code :
+         {"bundle.not_a_bundle", "bundle.version", "bundle.truncated", "bundle.fingerprint", "bundle.part_hash"})
         CHECK(codes.count(code) == 1);
 }
 

@@ -59,7 +59,8 @@ TEST_CASE("each verdict is reached for its reason") {
     CHECK(approved.verdict == verdict::require_approval);
     CHECK(approved.reasons_of(approved.ranked[0])[0].rule == "big-refund");
 
-    const decision suggested = decided(e, R"({"intent": "billing"})", R"([{"id": "explain_bill", "match": 0.9}, {"id": "ask_receipt", "match": 0.5}])");
+    const decision suggested =
+        decided(e, R"({"intent": "billing"})", R"([{"id": "explain_bill", "match": 0.9}, {"id": "ask_receipt", "match": 0.5}])");
     CHECK(suggested.verdict == verdict::suggest);
     CHECK(has_reason(suggested, "confidence.below_threshold"));
 
@@ -105,9 +106,10 @@ TEST_CASE("a policy cannot make the models surer") {
     const engine plain(world::load());
     const double belief = decided(plain, task, close_call, {.staged = false}).ranked[1].probability;
     CHECK(decided(plain, task, close_call, {.staged = false}).proposed == verdict::suggest);
-    for (const char* rule : {R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "boost", "by": 100.0, "because": "y"})",
-                             R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "pin", "because": "y"})",
-                             R"({"id": "x", "when": "action.id == 'refund_half'", "effect": "forbid", "because": "y"})"}) {
+    for (const char* rule :
+         {R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "boost", "by": 100.0, "because": "y"})",
+          R"({"id": "x", "when": "action.id == 'refund_full'", "effect": "pin", "because": "y"})",
+          R"({"id": "x", "when": "action.id == 'refund_half'", "effect": "forbid", "because": "y"})"}) {
         const engine e(with_rules(rule));
         const decision d = decided(e, task, close_call, {.staged = false});
         INFO(rule);
@@ -225,13 +227,15 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
     const char* ids[] = {"refund_full", "refund_half", "ask_receipt", "explain_bill", "close", "block_card"};
     for (int t = 0; t < 200; ++t) {
         const char* intents[] = {"refund", "billing", "fraud"};
-        single_tasks.push_back(fmt::format(R"({{"id": "t{}", "client": "c{}", "intent": "{}", "amount": {}, "balance": {}, "balance_at": {}}})", t,
-                                           t % 7, intents[t % 3], 13.7 * t, 1.5 * t, now_us - 50'000'000LL * t));
+        single_tasks.push_back(
+            fmt::format(R"({{"id": "t{}", "client": "c{}", "intent": "{}", "amount": {}, "balance": {}, "balance_at": {}}})", t,
+                        t % 7, intents[t % 3], 13.7 * t, 1.5 * t, now_us - 50'000'000LL * t));
         std::string offered;
         for (int i = 0; i < 1 + t % 6; ++i) {
             const std::string fields = t % 5 == 0 ? "" : fmt::format(R"(, "match": {})", 0.37 * ((t * 31 + i * 17) % 11));
             offered += fmt::format(R"({}{{"id": "{}"{}}})", i == 0 ? "" : ", ", ids[(i + t) % 6], fields);
-            candidates += fmt::format(R"({}{{"task_index": {}, "id": "{}"{}}})", candidates.size() == 1 ? "" : ", ", t, ids[(i + t) % 6], fields);
+            candidates += fmt::format(R"({}{{"task_index": {}, "id": "{}"{}}})", candidates.size() == 1 ? "" : ", ", t,
+                                      ids[(i + t) % 6], fields);
         }
         single_candidates.push_back("[" + offered + "]");
         tasks += (t == 0 ? "" : ", ") + single_tasks.back();
@@ -242,7 +246,8 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
     std::size_t seen = 0;
     const auto compare = [&](bool generated) {
         return [&, generated](std::size_t t, const decision& d) {
-            const decision alone = decided(e, single_tasks[t], generated ? std::string_view{} : std::string_view(single_candidates[t]));
+            const decision alone =
+                decided(e, single_tasks[t], generated ? std::string_view{} : std::string_view(single_candidates[t]));
             std::string a;
             std::string b;
             d.write_record(a, 64);
@@ -258,11 +263,14 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
     CHECK(seen == 400);
 
     const auto ignore = [](std::size_t, const decision&) { return true; };
-    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 300, "id": "close"}])"}, now_us, ws, ignore).error().code == "schema.out_of_range");
-    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 3, "id": "close"}, {"task_index": 2, "id": "close"}])"}, now_us, ws, ignore)
+    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 300, "id": "close"}])"}, now_us, ws, ignore).error().code ==
+          "schema.out_of_range");
+    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 3, "id": "close"}, {"task_index": 2, "id": "close"}])"},
+                         now_us, ws, ignore)
               .error()
               .code == "schema.order");
-    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 0, "id": "close"}])"}, now_us, ws, ignore).error().code == "schema.no_candidates");
+    CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 0, "id": "close"}])"}, now_us, ws, ignore).error().code ==
+          "schema.no_candidates");
 }
 
 TEST_CASE("ids name their inputs") {

@@ -64,7 +64,8 @@ inline opspilot::part_map parts() {
 inline std::string golden_tasks() {
     std::string out;
     const auto line = [&](const std::string& task, const std::string& candidates) {
-        out += fmt::format(R"({{"task": {}, {}"now": {}}})", task, candidates.empty() ? "" : "\"candidates\": " + candidates + ", ", now_us);
+        out += fmt::format(R"({{"task": {}, {}"now": {}}})", task,
+                           candidates.empty() ? "" : "\"candidates\": " + candidates + ", ", now_us);
         out += '\n';
     };
     for (int i = 0; i < 16; ++i) {
@@ -74,7 +75,7 @@ inline std::string golden_tasks() {
              R"([{"id": "refund_full", "match": 3}, {"id": "ask_receipt", "match": 0.1}])");
         line(fmt::format(R"({{"id": "b{}", "intent": "billing", "amount": {}}})", i, i),
              R"([{"id": "explain_bill", "match": 0.9}, {"id": "ask_receipt", "match": 0.5}])");  // suggest
-        line(fmt::format(R"({{"id": "o{}", "intent": "billing"}})", i), "");  // all alike: abstain
+        line(fmt::format(R"({{"id": "o{}", "intent": "billing"}})", i), "");                     // all alike: abstain
     }
     return out;
 }

@@ -16,8 +16,8 @@ struct document_field {
     std::string_view name;
     json_kind kind = json_kind::any;
     bool required = false;
-    std::string_view doc;                             ///< one line: meaning, unit, default
-    std::span<const std::string_view> choices = {};   ///< allowed texts, empty for any
+    std::string_view doc;                            ///< one line: meaning, unit, default
+    std::span<const std::string_view> choices = {};  ///< allowed texts, empty for any
 };
 
 /// Limits of every JSON document read into memory as a tree.

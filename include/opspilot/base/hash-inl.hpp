@@ -32,9 +32,7 @@ OPSPILOT_INLINE sha256_digest sha256(std::string_view bytes) noexcept {
     return digest;
 }
 
-OPSPILOT_INLINE sha256_stream::sha256_stream() noexcept {
-    crypto_hash_sha256_init(new (state_.data()) crypto_hash_sha256_state);
-}
+OPSPILOT_INLINE sha256_stream::sha256_stream() noexcept { crypto_hash_sha256_init(new (state_.data()) crypto_hash_sha256_state); }
 
 OPSPILOT_INLINE void sha256_stream::update(std::string_view bytes) noexcept {
     crypto_hash_sha256_update(detail::sodium_state(state_.data()), detail::bytes_of(bytes), bytes.size());

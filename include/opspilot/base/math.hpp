@@ -14,7 +14,7 @@ namespace opspilot {
 /// e^x. Overflow gives infinity, underflow 0, NaN gives NaN.
 [[nodiscard]] inline double portable_exp(double x) noexcept {
     constexpr double log2_e = 1.4426950408889634;
-    constexpr double ln2_high = 0.69314718036912381649;   // the upper 33 bits, so that k * ln2_high is exact
+    constexpr double ln2_high = 0.69314718036912381649;  // the upper 33 bits, so that k * ln2_high is exact
     constexpr double ln2_low = 1.9082149292705877e-10;
     if (std::isnan(x)) return x;
     if (x > 709.782712893384) return std::numeric_limits<double>::infinity();

@@ -94,10 +94,9 @@ using status = result<void>;
 }  // namespace opspilot
 
 /// Returns the error of `expression` from the enclosing function, or goes on.
-#define OPSPILOT_CHECK(expression)                            \
-    do {                                                      \
-        if (auto opspilot_status_ = (expression); !opspilot_status_) \
-            return std::move(opspilot_status_).error();       \
+#define OPSPILOT_CHECK(expression)                                                                               \
+    do {                                                                                                         \
+        if (auto opspilot_status_ = (expression); !opspilot_status_) return std::move(opspilot_status_).error(); \
     } while (false)
 
 #define OPSPILOT_DETAIL_JOIN2(a, b) a##b

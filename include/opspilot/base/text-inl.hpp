@@ -59,9 +59,7 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) noexcep
 
 }  // namespace detail
 
-OPSPILOT_INLINE bool valid_utf8(std::string_view bytes) noexcept {
-    return simdjson::validate_utf8(bytes.data(), bytes.size());
-}
+OPSPILOT_INLINE bool valid_utf8(std::string_view bytes) noexcept { return simdjson::validate_utf8(bytes.data(), bytes.size()); }
 
 OPSPILOT_INLINE std::size_t utf8_error_offset(std::string_view bytes) noexcept {
     std::size_t at = 0;

@@ -40,9 +40,9 @@ inline error in_part(error problem, std::string_view part) {
     return problem;
 }
 
-inline constexpr std::array<std::string_view, 11> known_parts{"bundle.json",   "schema.json",      "catalogue.json", "candidates.json",
-                                                              "features.json", "rank/stages.json", "calibration.json", "rollout.json",
-                                                              "baseline.json", "golden.jsonl",     "parity.jsonl"};
+inline constexpr std::array<std::string_view, 11> known_parts{
+    "bundle.json",      "schema.json",  "catalogue.json", "candidates.json", "features.json", "rank/stages.json",
+    "calibration.json", "rollout.json", "baseline.json",  "golden.jsonl",    "parity.jsonl"};
 
 inline bool is_known_part(std::string_view name) noexcept {
     for (const std::string_view known : known_parts)
@@ -53,7 +53,8 @@ inline bool is_known_part(std::string_view name) noexcept {
 inline result<std::string_view> required_part(const bundle::impl& b, std::string_view name) {
     const auto found = b.parts.parts.find(name);
     if (found == b.parts.parts.end())
-        return error{error_kind::bundle, "bundle.missing_part", fmt::format("part '{}' is missing", name), "", "see the bundle's layout in the docs"};
+        return error{error_kind::bundle, "bundle.missing_part", fmt::format("part '{}' is missing", name), "",
+                     "see the bundle's layout in the docs"};
     return found->second.content;
 }
 
@@ -68,9 +69,12 @@ inline status read_manifest(bundle::impl& b) {
         OPSPILOT_CHECK(check_object(*limits, limit_fields, "/limits", error_kind::bundle));
         for (const auto& [key, value] : limits->items())
             if (value.get<std::int64_t>() < 1 || value.get<std::int64_t>() > (std::int64_t{1} << 40))
-                return error{error_kind::bundle, "bundle.bad_limit", fmt::format("limit {} is out of range", key), pointer("/limits", key), ""};
-        b.limits.candidates = static_cast<std::size_t>(integer_or(*limits, "candidates", static_cast<std::int64_t>(b.limits.candidates)));
-        b.limits.task_bytes = static_cast<std::size_t>(integer_or(*limits, "task_bytes", static_cast<std::int64_t>(b.limits.task_bytes)));
+                return error{error_kind::bundle, "bundle.bad_limit", fmt::format("limit {} is out of range", key),
+                             pointer("/limits", key), ""};
+        b.limits.candidates =
+            static_cast<std::size_t>(integer_or(*limits, "candidates", static_cast<std::int64_t>(b.limits.candidates)));
+        b.limits.task_bytes =
+            static_cast<std::size_t>(integer_or(*limits, "task_bytes", static_cast<std::int64_t>(b.limits.task_bytes)));
         b.limits.candidate_bytes =
             static_cast<std::size_t>(integer_or(*limits, "candidate_bytes", static_cast<std::int64_t>(b.limits.candidate_bytes)));
     }
@@ -78,10 +82,12 @@ inline status read_manifest(bundle::impl& b) {
         for (const auto& [name, digest] : parts->items()) {
             const auto part = b.parts.parts.find(name);
             if (part == b.parts.parts.end())
-                return error{error_kind::bundle, "bundle.missing_part", fmt::format("part {} is listed but missing", quote(name)), pointer("/parts", name), ""};
+                return error{error_kind::bundle, "bundle.missing_part", fmt::format("part {} is listed but missing", quote(name)),
+                             pointer("/parts", name), ""};
             if (!digest.is_string() || digest.get<std::string>() != hex(part->second.digest))
-                return error{error_kind::bundle, "bundle.part_hash", fmt::format("part {} is not the one that was listed", quote(name)),
-                             pointer("/parts", name), "build the bundle again from one folder"};
+                return error{error_kind::bundle, "bundle.part_hash",
+                             fmt::format("part {} is not the one that was listed", quote(name)), pointer("/parts", name),
+                             "build the bundle again from one folder"};
         }
     return {};
 }
@@ -106,7 +112,8 @@ inline status read_catalogue(bundle::impl& b, std::string_view text) {
     for (std::size_t row = 0; row < b.catalogue.rows(); ++row) {
         std::uint32_t& slot = b.row_of_id[b.catalogue.get(id, row).code];
         if (slot != no_code)
-            return error{error_kind::bundle, "bundle.duplicate_action", fmt::format("action id {} stands twice", quote(b.strings.text(b.catalogue.get(id, row).code))),
+            return error{error_kind::bundle, "bundle.duplicate_action",
+                         fmt::format("action id {} stands twice", quote(b.strings.text(b.catalogue.get(id, row).code))),
                          fmt::format("/{}/id", row), fmt::format("the first one is /{}", slot)};
         slot = static_cast<std::uint32_t>(row);
     }
@@ -141,7 +148,8 @@ inline status compile_policies(bundle::impl& b) {
     OPSPILOT_TRY(b.policy, policy_set::compile(documents, b.schema, b.strings));
     for (const policy_set::test_result& test : b.policy.run_tests())
         if (!test.passed)
-            return error{error_kind::policy, "policy.test_failed", test.message, fmt::format("part '{}' /tests/{}", test.document, test.index), ""};
+            return error{error_kind::policy, "policy.test_failed", test.message,
+                         fmt::format("part '{}' /tests/{}", test.document, test.index), ""};
     return with_part(b, "baseline.json", [&](std::string_view text) -> status {
         const std::array<policy_set::document, 1> only{{{"baseline.json", text}}};
         OPSPILOT_TRY(b.baseline, policy_set::compile(only, b.schema, b.strings));
@@ -156,7 +164,8 @@ inline status compile_models(bundle::impl& b) {
     }));
     return with_part(b, "rank/stages.json", [&](std::string_view text) -> status {
         if (b.parts.parts.find("features.json") == b.parts.parts.end())
-            return error{error_kind::bundle, "bundle.missing_part", "models without features.json", "", "add the transforms the models were trained with"};
+            return error{error_kind::bundle, "bundle.missing_part", "models without features.json", "",
+                         "add the transforms the models were trained with"};
         const auto load = [&](std::string_view name) -> result<std::string_view> { return required_part(b, name); };
         OPSPILOT_TRY(b.ranking, pipeline::parse(text, load, b.schema, b.plan, b.strings));
         return {};
@@ -182,8 +191,8 @@ inline status compile_bundle(bundle::impl& b) {
     b.fingerprint = hex(b.parts.fingerprint);
     for (const auto& [name, part] : b.parts.parts)
         if (!is_known_part(name))
-            return error{error_kind::bundle, "bundle.unknown_part", fmt::format("no part of a bundle is called {}", quote(name)), "",
-                         did_you_mean(name, known_parts).empty() ? "notes go to docs/" : did_you_mean(name, known_parts)};
+            return error{error_kind::bundle, "bundle.unknown_part", fmt::format("no part of a bundle is called {}", quote(name)),
+                         "", did_you_mean(name, known_parts).empty() ? "notes go to docs/" : did_you_mean(name, known_parts)};
     if (status done = read_manifest(b); !done) return in_part(std::move(done).error(), "bundle.json");
     if (status done = read_rollout(b); !done) return in_part(std::move(done).error(), "rollout.json");
     if (const auto part = required_part(b, "schema.json"); !part) return part.error();

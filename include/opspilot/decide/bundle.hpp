@@ -54,7 +54,7 @@ public:
     [[nodiscard]] const opspilot::schema& schema() const noexcept;
     [[nodiscard]] const table& catalogue() const noexcept;
     [[nodiscard]] const dictionary& strings() const noexcept;
-    [[nodiscard]] std::string_view packed() const noexcept;  ///< the bytes it was loaded from
+    [[nodiscard]] std::string_view packed() const noexcept;                     ///< the bytes it was loaded from
     [[nodiscard]] std::string_view part(std::string_view name) const noexcept;  ///< content of a part, "" when absent
     [[nodiscard]] std::size_t golden_rows() const noexcept;
     [[nodiscard]] std::vector<std::pair<std::string_view, std::size_t>> part_sizes() const;  ///< names and bytes

@@ -39,7 +39,8 @@ public:
         if (!take(sizeof(Integer), raw)) return false;
         out = 0;
         for (std::size_t i = 0; i < sizeof(Integer); ++i)
-            out = static_cast<Integer>(out | static_cast<Integer>(static_cast<Integer>(static_cast<std::uint8_t>(raw[i])) << (8 * i)));
+            out = static_cast<Integer>(out |
+                                       static_cast<Integer>(static_cast<Integer>(static_cast<std::uint8_t>(raw[i])) << (8 * i)));
         return true;
     }
     [[nodiscard]] std::size_t at() const noexcept { return at_; }
@@ -57,7 +58,8 @@ inline bool sound_part_name(std::string_view name) noexcept {
     while (start <= name.size()) {
         const std::size_t end = std::min(name.find('/', start), name.size());
         const std::string_view step = name.substr(start, end - start);
-        if (step.empty() || step == "." || step == ".." || step.find_first_of("\\:\0", 0, 3) != std::string_view::npos) return false;
+        if (step.empty() || step == "." || step == ".." || step.find_first_of("\\:\0", 0, 3) != std::string_view::npos)
+            return false;
         start = end + 1;
     }
     return true;
@@ -103,8 +105,8 @@ OPSPILOT_INLINE result<container> open_container(std::string_view bytes, const c
     using detail::container_error;
     constexpr const char* cut_cure = "copy the file again; it ends too early";
     if (bytes.size() > limits.bytes)
-        return error{error_kind::limit, "bundle.too_large", fmt::format("{} bytes; the limit is {}", bytes.size(), limits.bytes), "",
-                     "raise the limit if the file is yours"};
+        return error{error_kind::limit, "bundle.too_large", fmt::format("{} bytes; the limit is {}", bytes.size(), limits.bytes),
+                     "", "raise the limit if the file is yours"};
     detail::byte_reader in(bytes);
     std::string_view magic;
     if (!in.take(detail::container_magic.size(), magic) || magic != detail::container_magic)
@@ -115,10 +117,12 @@ OPSPILOT_INLINE result<container> open_container(std::string_view bytes, const c
     if (!in.take_integer(version) || !in.take_integer(count))
         return container_error("bundle.truncated", "the header is cut off", fmt::format("byte {}", bytes.size()), cut_cure);
     if (version != detail::container_version)
-        return container_error("bundle.version", fmt::format("format version {}; this library reads {}", version, detail::container_version),
+        return container_error("bundle.version",
+                               fmt::format("format version {}; this library reads {}", version, detail::container_version),
                                "byte 8", "build the bundle with this release, or update the library");
     if (count > limits.parts)
-        return error{error_kind::limit, "bundle.too_many_parts", fmt::format("{} parts; the limit is {}", count, limits.parts), "byte 12", ""};
+        return error{error_kind::limit, "bundle.too_many_parts", fmt::format("{} parts; the limit is {}", count, limits.parts),
+                     "byte 12", ""};
 
     struct entry {
         std::string_view name;
@@ -133,14 +137,18 @@ OPSPILOT_INLINE result<container> open_container(std::string_view bytes, const c
         std::string_view digest;
         const std::size_t at = in.at();
         if (!in.take_integer(length) || !in.take(length, e.name) || !in.take_integer(e.size) || !in.take(e.digest.size(), digest))
-            return container_error("bundle.truncated", "the directory is cut off", fmt::format("byte {}", bytes.size()), cut_cure);
+            return container_error("bundle.truncated", "the directory is cut off", fmt::format("byte {}", bytes.size()),
+                                   cut_cure);
         if (!detail::sound_part_name(e.name))
-            return container_error("bundle.part_name", fmt::format("{} cannot name a part", quote(e.name)), fmt::format("byte {}", at));
+            return container_error("bundle.part_name", fmt::format("{} cannot name a part", quote(e.name)),
+                                   fmt::format("byte {}", at));
         if (!entries.empty() && entries.back().name >= e.name)
-            return container_error("bundle.part_order", fmt::format("part {} stands after {}", quote(e.name), quote(entries.back().name)),
+            return container_error("bundle.part_order",
+                                   fmt::format("part {} stands after {}", quote(e.name), quote(entries.back().name)),
                                    fmt::format("byte {}", at), "names must ascend, each once");
         if (e.size > bytes.size() - total)
-            return container_error("bundle.truncated", fmt::format("part {} of {} bytes does not fit the file", quote(e.name), e.size),
+            return container_error("bundle.truncated",
+                                   fmt::format("part {} of {} bytes does not fit the file", quote(e.name), e.size),
                                    fmt::format("byte {}", at), cut_cure);
         total += e.size;
         std::memcpy(e.digest.data(), digest.data(), digest.size());
@@ -153,7 +161,8 @@ OPSPILOT_INLINE result<container> open_container(std::string_view bytes, const c
         return container_error("bundle.truncated", "the fingerprint is cut off", fmt::format("byte {}", bytes.size()), cut_cure);
     out.fingerprint = sha256(directory);
     if (std::memcmp(stored.data(), out.fingerprint.data(), stored.size()) != 0)
-        return container_error("bundle.fingerprint", "the directory does not match its fingerprint", fmt::format("byte {}", directory.size()),
+        return container_error("bundle.fingerprint", "the directory does not match its fingerprint",
+                               fmt::format("byte {}", directory.size()),
                                "the file was changed after it was built; copy it again");
     if (in.left() < total)
         return container_error("bundle.truncated", fmt::format("{} bytes of content announced, {} present", total, in.left()),
@@ -164,10 +173,11 @@ OPSPILOT_INLINE result<container> open_container(std::string_view bytes, const c
     for (const entry& e : entries) {
         const std::size_t at = in.at();
         part_view part{.content = {}, .digest = e.digest};
-        if (!in.take(static_cast<std::size_t>(e.size), part.content)) return container_error("bundle.truncated", "content is cut off", "", cut_cure);
+        if (!in.take(static_cast<std::size_t>(e.size), part.content))
+            return container_error("bundle.truncated", "content is cut off", "", cut_cure);
         if (sha256(part.content) != e.digest)
-            return container_error("bundle.part_hash", fmt::format("part {} does not match its hash", quote(e.name)), fmt::format("byte {}", at),
-                                   "the file was changed after it was built; copy it again");
+            return container_error("bundle.part_hash", fmt::format("part {} does not match its hash", quote(e.name)),
+                                   fmt::format("byte {}", at), "the file was changed after it was built; copy it again");
         out.parts.emplace(e.name, part);
     }
     return out;

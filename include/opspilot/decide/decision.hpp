@@ -46,19 +46,19 @@ struct version_set {
 /// Not thread-safe while it is being filled.
 class OPSPILOT_API decision {
 public:
-    std::string id;                             ///< 32 hex digits from bundle, task, candidates and time: equal inputs, equal id
+    std::string id;  ///< 32 hex digits from bundle, task, candidates and time: equal inputs, equal id
     opspilot::verdict verdict = verdict::abstain;   ///< after the rollout stage
     opspilot::verdict proposed = verdict::abstain;  ///< before the rollout stage: what shadow mode would have done
-    std::string_view action;                    ///< id of the best allowed candidate, "" when there is none
-    std::string_view queue;                     ///< human queue of an escalation, "" when none is named
-    double probability = 0;                     ///< of `action`
-    double threshold = 0;                       ///< automation needs probability > threshold; NaN: nothing is certified
-    double override_probability = 0;            ///< that the operator would do none of the candidates
+    std::string_view action;                        ///< id of the best allowed candidate, "" when there is none
+    std::string_view queue;                         ///< human queue of an escalation, "" when none is named
+    double probability = 0;                         ///< of `action`
+    double threshold = 0;                           ///< automation needs probability > threshold; NaN: nothing is certified
+    double override_probability = 0;                ///< that the operator would do none of the candidates
     std::vector<ranked_candidate> ranked;
-    std::vector<reason> reasons;                ///< of the decision as a whole
+    std::vector<reason> reasons;  ///< of the decision as a whole
     std::vector<reason> candidate_reasons;
     opspilot::rung rung = rung::full;
-    std::string_view stage;                     ///< rollout stage: "shadow", "suggest" or "live"
+    std::string_view stage;  ///< rollout stage: "shadow", "suggest" or "live"
     std::string_view task_id, client;
     std::int64_t now_us = 0;
 
@@ -77,8 +77,8 @@ public:
 private:
     friend struct access;
     std::shared_ptr<const opspilot::bundle> bundle_;
-    std::string texts_;          // copies of texts that live in the workspace
-    std::string task_json_;      // the task's recordable fields
+    std::string texts_;      // copies of texts that live in the workspace
+    std::string task_json_;  // the task's recordable fields
 };
 
 }  // namespace opspilot

@@ -54,8 +54,13 @@ inline json describe_rules(const policy_set& policy) {
     json out = json::array();
     for (std::uint32_t i = 0; i < policy.rules(); ++i) {
         const rule_info rule = policy.rule(i);
-        out.push_back({{"id", rule.id},         {"layer", rule.layer}, {"version", rule.version}, {"effect", rule.effect},
-                       {"because", rule.because}, {"when", rule.when},   {"queue", rule.queue}});
+        out.push_back({{"id", rule.id},
+                       {"layer", rule.layer},
+                       {"version", rule.version},
+                       {"effect", rule.effect},
+                       {"because", rule.because},
+                       {"when", rule.when},
+                       {"queue", rule.queue}});
     }
     return out;
 }
@@ -72,7 +77,8 @@ OPSPILOT_INLINE std::string bundle::describe_json() const {
         features["columns"] = std::vector<std::string>(state_->plan.names().begin(), state_->plan.names().end());
         features["fingerprint"] = state_->plan.fingerprint();
         json blocks = json::array();
-        for (const sparse_block& block : state_->plan.sparse_blocks()) blocks.push_back({{"name", block.name}, {"dimension", block.dimension}});
+        for (const sparse_block& block : state_->plan.sparse_blocks())
+            blocks.push_back({{"name", block.name}, {"dimension", block.dimension}});
         features["sparse_blocks"] = std::move(blocks);
     }
     json ranking = json::array();

@@ -57,7 +57,8 @@ OPSPILOT_INLINE void engine::swap(std::shared_ptr<const bundle> b) {
 OPSPILOT_INLINE status engine::rollback() {
     const std::lock_guard hold(state_->lock);
     if (!state_->before)
-        return error{error_kind::usage, "usage.nothing_to_roll_back_to", "no bundle was swapped out", "", "rollback undoes one swap"};
+        return error{error_kind::usage, "usage.nothing_to_roll_back_to", "no bundle was swapped out", "",
+                     "rollback undoes one swap"};
     state_->live = std::exchange(state_->before, nullptr);
     state_->generation.store(detail::next_generation(), std::memory_order_release);
     return {};
@@ -80,8 +81,8 @@ inline void follow(const Engine& state, workspace::impl& ws) {
 
 }  // namespace detail
 
-OPSPILOT_INLINE status engine::decide(const table_source& task, const table_source& candidates, std::int64_t now_us, workspace& scratch,
-                                      decision& out, const decide_options& options) const {
+OPSPILOT_INLINE status engine::decide(const table_source& task, const table_source& candidates, std::int64_t now_us,
+                                      workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
     return detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
@@ -103,13 +104,14 @@ OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_s
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
     const bundle::impl& b = ws.bound->state();
-    if (!b.plan.state) return error{error_kind::usage, "usage.no_features", "the bundle declares no features", "", "add features.json"};
+    if (!b.plan.state)
+        return error{error_kind::usage, "usage.no_features", "the bundle declares no features", "", "add features.json"};
     status failed;
-    status read = detail::for_each_frame(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                                         [&](std::size_t t, const frame& f) {
-                                             failed = b.plan.apply(f, f.catalogue ? b.prepared.get() : nullptr, ws.features, ws.matrix);
-                                             return failed.ok() && sink(t, ws.matrix);
-                                         });
+    status read = detail::for_each_frame(
+        ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws, [&](std::size_t t, const frame& f) {
+            failed = b.plan.apply(f, f.catalogue ? b.prepared.get() : nullptr, ws.features, ws.matrix);
+            return failed.ok() && sink(t, ws.matrix);
+        });
     return read ? failed : read;
 }
 

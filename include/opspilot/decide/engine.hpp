@@ -71,14 +71,14 @@ public:
     /// Decides many tasks, in order; `sink(task, decision)` is called once per task and may stop by returning false.
     /// Candidates carry an ascending integer `task_index` beside their fields; none given: they are generated.
     /// The same answers as `decide`, bit for bit. Nothing is decided when the inputs have an error.
-    [[nodiscard]] status decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
-                                      const std::function<bool(std::size_t, const decision&)>& sink,
+    [[nodiscard]] status decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
+                                      workspace& scratch, const std::function<bool(std::size_t, const decision&)>& sink,
                                       const decide_options& options = {}) const;
 
     /// The features of every task's candidates as the models would read them, by the code that serves them; for `parity` and
     /// explanations. Inputs and errors as `decide_batch`. Error usage.no_features when the bundle declares none.
-    [[nodiscard]] status features(const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
-                                  const std::function<bool(std::size_t, const feature_matrix&)>& sink) const;
+    [[nodiscard]] status features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
+                                  workspace& scratch, const std::function<bool(std::size_t, const feature_matrix&)>& sink) const;
 
     /// The bundle that the next decision uses.
     [[nodiscard]] std::shared_ptr<const bundle> current() const;

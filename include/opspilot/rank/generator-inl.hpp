@@ -39,12 +39,14 @@ inline void for_each_code(const cell& c, Visitor&& visit) {
         for (const std::uint32_t code : c.codes) visit(code);
 }
 
-inline result<std::uint32_t> generator_field(const json& node, const char* key, role side, const schema& s, const std::string& where) {
+inline result<std::uint32_t> generator_field(const json& node, const char* key, role side, const schema& s,
+                                             const std::string& where) {
     const std::string place = pointer(where, key);
     OPSPILOT_TRY(const schema::path path, s.resolve(text_or(node, key, ""), place));
     if (path.where != side || !holds_texts(s.at(path)))
         return error{error_kind::model, "model.generator_field",
-                     fmt::format("'{}' must be a string or list<string> field of the {}", node.value(key, ""), name(side)), place, ""};
+                     fmt::format("'{}' must be a string or list<string> field of the {}", node.value(key, ""), name(side)), place,
+                     ""};
     return path.index;
 }
 
@@ -64,7 +66,8 @@ OPSPILOT_INLINE result<generator> generator::parse(std::string_view text, const 
     out->actions = actions.rows();
     const std::int64_t limit = detail::integer_or(document, "limit", 2000);
     if (limit < 1 || limit > 100'000)
-        return error{error_kind::model, "model.generator_limit", fmt::format("limit {} is not between 1 and 100000", limit), "/limit", ""};
+        return error{error_kind::model, "model.generator_limit", fmt::format("limit {} is not between 1 and 100000", limit),
+                     "/limit", ""};
     out->limit = static_cast<std::size_t>(limit);
     std::size_t i = 0;
     for (const detail::json& node : document["generators"]) {
@@ -85,7 +88,8 @@ OPSPILOT_INLINE result<generator> generator::parse(std::string_view text, const 
         out->matches.push_back(std::move(match));
     }
     if (!out->all && out->matches.empty())
-        return error{error_kind::model, "model.no_generator", "no generator is declared", "/generators", "declare one, or {\"kind\": \"all\"}"};
+        return error{error_kind::model, "model.no_generator", "no generator is declared", "/generators",
+                     "declare one, or {\"kind\": \"all\"}"};
     generator made;
     made.state = std::move(out);
     return made;
@@ -97,7 +101,8 @@ OPSPILOT_INLINE void generator::generate(const table& tasks, std::size_t task_ro
                                          std::vector<std::uint32_t>& rows) const {
     rows.clear();
     if (state->all) {
-        for (std::size_t row = 0; row < std::min(state->actions, state->limit); ++row) rows.push_back(static_cast<std::uint32_t>(row));
+        for (std::size_t row = 0; row < std::min(state->actions, state->limit); ++row)
+            rows.push_back(static_cast<std::uint32_t>(row));
         return;
     }
     if (scratch.seen.size() != state->actions || scratch.generation == UINT32_MAX) {

@@ -19,10 +19,9 @@ struct json_codes {
 };
 
 inline const json_codes& codes_of(error_kind kind) noexcept {
-#define OPSPILOT_JSON_CODES(family)                                                                        \
-    {family ".json_syntax",  family ".json_duplicate_key", family ".json_depth",   family ".json_size",    \
-     family ".utf8",         family ".unknown_field",      family ".missing_field", family ".wrong_kind",   \
-     family ".bad_choice"}
+#define OPSPILOT_JSON_CODES(family)                                                                                    \
+    {family ".json_syntax",   family ".json_duplicate_key", family ".json_depth", family ".json_size", family ".utf8", \
+     family ".unknown_field", family ".missing_field",      family ".wrong_kind", family ".bad_choice"}
     static constexpr std::array<json_codes, 10> codes{{OPSPILOT_JSON_CODES("usage"), OPSPILOT_JSON_CODES("schema"),
                                                        OPSPILOT_JSON_CODES("features"), OPSPILOT_JSON_CODES("model"),
                                                        OPSPILOT_JSON_CODES("policy"), OPSPILOT_JSON_CODES("calibration"),
@@ -137,9 +136,7 @@ OPSPILOT_INLINE std::string pointer(std::string_view where, std::string_view key
     return out;
 }
 
-OPSPILOT_INLINE std::string pointer(std::string_view where, std::size_t index) {
-    return fmt::format("{}/{}", where, index);
-}
+OPSPILOT_INLINE std::string pointer(std::string_view where, std::size_t index) { return fmt::format("{}/{}", where, index); }
 
 OPSPILOT_INLINE std::string_view kind_name(const json& node) noexcept {
     switch (node.type()) {
@@ -159,7 +156,8 @@ inline bool is_kind(const json& node, json_kind kind) noexcept {
     switch (kind) {
         case json_kind::any: return true;
         case json_kind::boolean: return node.is_boolean();
-        case json_kind::integer: return node.is_number_integer() && (!node.is_number_unsigned() || node.get<std::uint64_t>() <= INT64_MAX);
+        case json_kind::integer:
+            return node.is_number_integer() && (!node.is_number_unsigned() || node.get<std::uint64_t>() <= INT64_MAX);
         case json_kind::number: return node.is_number();
         case json_kind::text: return node.is_string();
         case json_kind::array: return node.is_array();
@@ -168,8 +166,8 @@ inline bool is_kind(const json& node, json_kind kind) noexcept {
     return false;
 }
 
-inline constexpr std::array<std::string_view, 7> json_kind_names{"any value", "a boolean", "an integer (64 bits)", "a number",
-                                                                 "a string", "an array", "an object"};
+inline constexpr std::array<std::string_view, 7> json_kind_names{
+    "any value", "a boolean", "an integer (64 bits)", "a number", "a string", "an array", "an object"};
 
 OPSPILOT_INLINE status check_object(const json& node, std::span<const document_field> table, std::string_view where,
                                     error_kind kind) {

@@ -33,9 +33,10 @@ namespace detail {
 /// Stable reason code of an effect: "policy.<effect>".
 inline std::string_view policy_reason_code(std::string_view effect) noexcept {
     static constexpr std::array<std::string_view, 15> codes{
-        "policy.forbid",  "policy.allow_only", "policy.require_approval", "policy.escalate", "policy.suggest_only",
-        "policy.boost",   "policy.penalise",   "policy.pin",              "policy.limit",    "policy.set_threshold",
-        "policy.redact",  "policy.route",      "policy.diversify",        "policy.kill",     "policy.abstain"};
+        "policy.forbid",       "policy.allow_only",    "policy.require_approval", "policy.escalate",
+        "policy.suggest_only", "policy.boost",         "policy.penalise",         "policy.pin",
+        "policy.limit",        "policy.set_threshold", "policy.redact",           "policy.route",
+        "policy.diversify",    "policy.kill",          "policy.abstain"};
     for (const std::string_view code : codes)
         if (code.substr(7) == effect) return code;
     return "policy.rule";
@@ -112,7 +113,8 @@ inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b
 
 /// Writes the ranked candidates with their verdicts and the policy's reasons.
 template <class VerdictOf>
-inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, const policy_set& policy, VerdictOf&& verdict_of) {
+inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, const policy_set& policy,
+                             VerdictOf&& verdict_of) {
     const std::uint32_t id_field = action_id_field(f);
     for (const std::uint32_t i : ws.order) {
         ranked_candidate c;
@@ -126,8 +128,11 @@ inline void write_candidates(decision& out, const frame& f, const workspace::imp
         for (std::uint32_t h = ws.hit_starts[i]; h < ws.hit_starts[i + 1]; ++h) {
             const rule_hit& hit = ws.outcome.hits[ws.hits[h]];
             const rule_info rule = policy.rule(hit.rule);
-            out.candidate_reasons.push_back(
-                {.code = policy_reason_code(rule.effect), .rule = rule.id, .layer = rule.layer, .text = rule.because, .failed = hit.failed});
+            out.candidate_reasons.push_back({.code = policy_reason_code(rule.effect),
+                                             .rule = rule.id,
+                                             .layer = rule.layer,
+                                             .text = rule.because,
+                                             .failed = hit.failed});
         }
         c.reasons = static_cast<std::uint32_t>(out.candidate_reasons.size()) - c.first_reason;
         out.ranked.push_back(c);
@@ -151,7 +156,11 @@ inline void conclude(decision& out, const frame& f, workspace::impl& ws, const b
             add_reason(out, "confidence.abstain", "The best candidate is too unlikely to be suggested.");
         const std::string_view broken = b.policy.violated_invariant(f, best.candidate, out.proposed, ws.policy);
         if (!broken.empty()) {
-            out.reasons.push_back({.code = "policy.invariant", .rule = broken, .layer = {}, .text = "An invariant of the policy would have been broken.", .failed = false});
+            out.reasons.push_back({.code = "policy.invariant",
+                                   .rule = broken,
+                                   .layer = {},
+                                   .text = "An invariant of the policy would have been broken.",
+                                   .failed = false});
             out.proposed = narrower(out.proposed, verdict::escalate);
         }
         return;

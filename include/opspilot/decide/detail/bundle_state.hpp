@@ -59,7 +59,7 @@ struct bundle::impl {
     std::optional<calibration> confidence;
     std::vector<detail::automation_line> lines;
     std::optional<std::uint32_t> kind_field;  ///< action.kind, when the schema declares it as text
-    std::string model_fingerprint;  ///< SHA-256 hex of features and models: what a certificate is bound to
+    std::string model_fingerprint;            ///< SHA-256 hex of features and models: what a certificate is bound to
     rollout_stage stage = rollout_stage::shadow;
     std::size_t golden_rows = 0;
 };

@@ -57,11 +57,13 @@ inline status for_each_golden(const std::shared_ptr<const bundle>& b, std::strin
         };
         auto document = parse_json(line, error_kind::bundle);
         if (!document) return fail(std::move(document).error());
-        if (status checked = check_object(*document, golden_fields, "", error_kind::bundle); !checked) return fail(std::move(checked).error());
+        if (status checked = check_object(*document, golden_fields, "", error_kind::bundle); !checked)
+            return fail(std::move(checked).error());
         const std::string task = (*document)["task"].dump();
         const std::string candidates = document->contains("candidates") ? (*document)["candidates"].dump() : std::string();
         const std::string_view given = candidates.empty() ? std::string_view{} : std::string_view(candidates);
-        const call_inputs inputs{.tasks = {.json = task}, .candidates = {.json = given}, .now_us = (*document)["now"].get<std::int64_t>()};
+        const call_inputs inputs{
+            .tasks = {.json = task}, .candidates = {.json = given}, .now_us = (*document)["now"].get<std::int64_t>()};
         const circumstances unstaged{.widest = rung::full, .staged = false, .killed = kill_scope::none};
         if (status decided = decide_one(b, inputs, *ws.state, unstaged, d); !decided) return fail(std::move(decided).error());
         if (status visited = visit(*document, d); !visited) return fail(std::move(visited).error());
@@ -82,12 +84,14 @@ OPSPILOT_INLINE result<std::string> make_golden(const std::shared_ptr<const bund
         return {};
     }));
     if (count < fewest_golden_rows)
-        return error{error_kind::bundle, "bundle.golden_rows", fmt::format("{} golden rows; at least {} are needed", count, fewest_golden_rows),
-                     "part 'golden.jsonl'", "add tasks that stand for the traffic"};
+        return error{error_kind::bundle, "bundle.golden_rows",
+                     fmt::format("{} golden rows; at least {} are needed", count, fewest_golden_rows), "part 'golden.jsonl'",
+                     "add tasks that stand for the traffic"};
     for (std::size_t v = 0; v < seen.size(); ++v)
         if (seen[v] == 0)
-            return error{error_kind::bundle, "bundle.golden_rows", fmt::format("no golden row ends in '{}'", name(static_cast<verdict>(v))),
-                         "part 'golden.jsonl'", "add a task that does, so that every way out of a decision is proven"};
+            return error{error_kind::bundle, "bundle.golden_rows",
+                         fmt::format("no golden row ends in '{}'", name(static_cast<verdict>(v))), "part 'golden.jsonl'",
+                         "add a task that does, so that every way out of a decision is proven"};
     return out;
 }
 
@@ -97,7 +101,8 @@ OPSPILOT_INLINE result<std::size_t> check_golden(const std::shared_ptr<const bun
         ++count;
         const auto expected = document.find("expect");
         if (expected == document.end())
-            return error{error_kind::bundle, "bundle.golden_rows", "a golden row without an answer", "", "build the bundle with Bundle.build"};
+            return error{error_kind::bundle, "bundle.golden_rows", "a golden row without an answer", "",
+                         "build the bundle with Bundle.build"};
         const json answer = golden_answer(d);
         if (answer == *expected) return {};
         for (const auto& [key, value] : answer.items())
@@ -106,11 +111,13 @@ OPSPILOT_INLINE result<std::size_t> check_golden(const std::shared_ptr<const bun
                              fmt::format("'{}' is {} here and was {} where the bundle was built", key, value.dump(),
                                          expected->contains(key) ? (*expected)[key].dump() : "absent"),
                              "/expect", "do not use this bundle on this machine; report the difference"};
-        return error{error_kind::bundle, "bundle.golden_mismatch", "the answer has other keys than the library gives", "/expect", "build the bundle again"};
+        return error{error_kind::bundle, "bundle.golden_mismatch", "the answer has other keys than the library gives", "/expect",
+                     "build the bundle again"};
     }));
     if (count < fewest_golden_rows)
-        return error{error_kind::bundle, "bundle.golden_rows", fmt::format("{} golden rows; at least {} are needed", count, fewest_golden_rows),
-                     "part 'golden.jsonl'", "build the bundle with Bundle.build"};
+        return error{error_kind::bundle, "bundle.golden_rows",
+                     fmt::format("{} golden rows; at least {} are needed", count, fewest_golden_rows), "part 'golden.jsonl'",
+                     "build the bundle with Bundle.build"};
     return count;
 }
 

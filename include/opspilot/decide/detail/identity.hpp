@@ -25,9 +25,11 @@ inline std::uint64_t hash_slice(const std::vector<T>& values, std::size_t first,
 }
 
 /// Codes of strings outside the frozen dictionary differ between workspaces, so their texts are hashed instead.
-inline std::uint64_t hash_codes(const std::vector<std::uint32_t>& codes, std::size_t first, std::size_t count, const interner& strings) noexcept {
+inline std::uint64_t hash_codes(const std::vector<std::uint32_t>& codes, std::size_t first, std::size_t count,
+                                const interner& strings) noexcept {
     bool frozen = true;
-    for (std::size_t i = 0; i < count; ++i) frozen = frozen && (codes[first + i] < strings.frozen().size() || codes[first + i] == no_code);
+    for (std::size_t i = 0; i < count; ++i)
+        frozen = frozen && (codes[first + i] < strings.frozen().size() || codes[first + i] == no_code);
     if (frozen) return hash_slice(codes, first, count);
     std::uint64_t hash = count;
     for (std::size_t i = 0; i < count; ++i) {

@@ -27,7 +27,8 @@ OPSPILOT_INLINE void bind(workspace::impl& ws, const std::shared_ptr<const bundl
     ws.candidates.distinguishable = false;
     for (const field& f : state.schema.fields(role::action))
         ws.candidates.distinguishable =
-            ws.candidates.distinguishable || (f.name != "id" && !f.optional && std::holds_alternative<std::monostate>(f.default_value));
+            ws.candidates.distinguishable ||
+            (f.name != "id" && !f.optional && std::holds_alternative<std::monostate>(f.default_value));
 }
 
 /// Puts a prefix before the JSON pointer of an error.
@@ -54,11 +55,13 @@ inline status look_up_actions(const bundle::impl& b, workspace::impl& ws) {
         const std::uint32_t row = code < b.row_of_id.size() ? b.row_of_id[code] : no_code;
         if (row == no_code) {
             std::vector<std::string_view> known;
-            for (std::size_t r = 0; r < b.catalogue.rows(); ++r) known.push_back(b.strings.text(b.catalogue.get(id_field_of(b), r).code));
+            for (std::size_t r = 0; r < b.catalogue.rows(); ++r)
+                known.push_back(b.strings.text(b.catalogue.get(id_field_of(b), r).code));
             std::string hint = did_you_mean(ws.strings->text(code), known);
             if (hint.empty()) hint = "name an action of the catalogue, or give the action's fields";
-            return error{error_kind::schema, "schema.unknown_action", fmt::format("no action {} in the catalogue", quote(ws.strings->text(code))),
-                         fmt::format("/{}/id", i), hint};
+            return error{error_kind::schema, "schema.unknown_action",
+                         fmt::format("no action {} in the catalogue", quote(ws.strings->text(code))), fmt::format("/{}/id", i),
+                         hint};
         }
         set.rows[i] = row;
     }
@@ -88,8 +91,10 @@ template <class Read>
 inline status read_candidates(const bundle::impl& b, workspace::impl& ws, Read&& read) {
     candidate_set& set = ws.candidates;
     const bool has_catalogue = b.catalogue.rows() > 0;
-    if (!has_catalogue) set.catalogue = false;
-    else if (!set.distinguishable) set.catalogue = true;
+    if (!has_catalogue)
+        set.catalogue = false;
+    else if (!set.distinguishable)
+        set.catalogue = true;
     status first = read(set.catalogue ? set.ids : set.actions);
     if (first || !has_catalogue) return first;
     const std::string_view code = first.error().code;
@@ -103,7 +108,8 @@ inline status read_candidates(const bundle::impl& b, workspace::impl& ws, Read&&
 }
 
 /// Reads the tasks of a call into the workspace.
-inline status read_tasks(const bundle::impl& b, const table_source& source, std::int64_t now_us, std::size_t row_limit, workspace::impl& ws) {
+inline status read_tasks(const bundle::impl& b, const table_source& source, std::int64_t now_us, std::size_t row_limit,
+                         workspace::impl& ws) {
     ws.strings->reset();
     ws.tasks.clear();
     if (source.schema == nullptr) return ws.tasks.read_json(source.json, *ws.strings, now_us, ws.reader, row_limit);
@@ -149,8 +155,8 @@ inline error no_candidates() {
 }
 
 inline error nothing_to_generate_from() {
-    return error{error_kind::usage, "usage.no_generator", "no candidates were given, and the bundle cannot generate any", "/candidates",
-                 "give candidates, or add catalogue.json and candidates.json to the bundle"};
+    return error{error_kind::usage, "usage.no_generator", "no candidates were given, and the bundle cannot generate any",
+                 "/candidates", "give candidates, or add catalogue.json and candidates.json to the bundle"};
 }
 
 /// Generated candidates have no pair fields; a schema that requires some cannot generate.
@@ -168,8 +174,8 @@ inline status generate_candidates(const bundle::impl& b, workspace::impl& ws, st
     return {};
 }
 
-inline frame frame_of(const bundle::impl& b, const workspace::impl& ws, std::size_t task_row, std::size_t first, std::size_t count,
-                      std::int64_t now_us) {
+inline frame frame_of(const bundle::impl& b, const workspace::impl& ws, std::size_t task_row, std::size_t first,
+                      std::size_t count, std::int64_t now_us) {
     const candidate_set& set = ws.candidates;
     return {.task = &ws.tasks,
             .task_row = task_row,
@@ -191,8 +197,8 @@ OPSPILOT_INLINE status decide_one(const std::shared_ptr<const bundle>& b, const 
         return too_many("bytes of task", in.tasks.json.size(), state.limits.task_bytes, "/task", "task_bytes");
     if (status read = read_tasks(state, in.tasks, in.now_us, 1, ws); !read) return below("/task", std::move(read).error());
     if (ws.tasks.rows() != 1)
-        return error{error_kind::schema, "schema.not_one_task", fmt::format("expected one task, found {}", ws.tasks.rows()), "/task",
-                     "batches go through decide_batch"};
+        return error{error_kind::schema, "schema.not_one_task", fmt::format("expected one task, found {}", ws.tasks.rows()),
+                     "/task", "batches go through decide_batch"};
     if (!in.candidates.given()) {
         OPSPILOT_CHECK(generate_candidates(state, ws, 0, in.now_us));
     } else {
@@ -211,8 +217,8 @@ inline result<std::vector<std::uint32_t>> candidate_starts(std::span<const std::
     for (std::size_t i = 0; i < task_index.size(); ++i) {
         const std::string where = fmt::format("/{}/task_index", i);
         if (task_index[i] >= tasks)
-            return error{error_kind::schema, "schema.out_of_range", fmt::format("task_index {} with {} tasks", task_index[i], tasks), where,
-                         "it counts tasks from 0"};
+            return error{error_kind::schema, "schema.out_of_range",
+                         fmt::format("task_index {} with {} tasks", task_index[i], tasks), where, "it counts tasks from 0"};
         if (i > 0 && task_index[i] < task_index[i - 1])
             return error{error_kind::schema, "schema.order", "task_index must ascend", where, "sort the candidates by it"};
         ++starts[task_index[i] + 1];
@@ -238,7 +244,8 @@ OPSPILOT_INLINE status for_each_frame(const std::shared_ptr<const bundle>& b, co
     bind(ws, b);
     const bundle::impl& state = b->state();
     candidate_set& set = ws.candidates;
-    if (status read = read_tasks(state, in.tasks, in.now_us, most_batch_rows, ws); !read) return below("/tasks", std::move(read).error());
+    if (status read = read_tasks(state, in.tasks, in.now_us, most_batch_rows, ws); !read)
+        return below("/tasks", std::move(read).error());
     const std::size_t tasks = ws.tasks.rows();
     std::vector<std::uint32_t> starts;
     if (in.candidates.given()) {

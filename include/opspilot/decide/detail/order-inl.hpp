@@ -110,7 +110,8 @@ inline double threshold_for(const bundle::impl& b, const frame& f, std::size_t c
 }
 
 /// The verdict of one candidate: what confidence allows, narrowed by what the policy left.
-inline verdict candidate_verdict(const bundle::impl& b, double threshold, double probability, bool allowed, verdict cap) noexcept {
+inline verdict candidate_verdict(const bundle::impl& b, double threshold, double probability, bool allowed,
+                                 verdict cap) noexcept {
     if (!allowed) return cap == verdict::escalate ? verdict::escalate : verdict::abstain;
     verdict v = narrower(probability > threshold ? verdict::auto_execute : verdict::suggest, cap);  // false for NaN
     if (b.confidence && probability < b.confidence->abstain_below) v = narrower(v, verdict::abstain);
@@ -146,7 +147,8 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     const bundle::impl& state = b->state();
     begin_decision(out, b, f, ws);
     const std::size_t n = f.size();
-    out.rung = n == 0 ? rung::human : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
+    out.rung = n == 0 ? rung::human
+                      : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
 
     ws.model_scores.assign(ws.scores.begin(), ws.scores.end());
     state.policy.evaluate(f, ws.policy, ws.outcome);
@@ -157,7 +159,8 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     calibrate_candidates(state, ws, out.rung, out.override_probability);
     if (n > 0) out.threshold = threshold_for(state, f, ws.order[0], out.rung);
     write_candidates(out, f, ws, state.policy, [&](std::uint32_t i) {
-        return candidate_verdict(state, threshold_for(state, f, i, out.rung), ws.probabilities[i], ws.outcome.allowed[i] != 0, ws.outcome.cap[i]);
+        return candidate_verdict(state, threshold_for(state, f, i, out.rung), ws.probabilities[i], ws.outcome.allowed[i] != 0,
+                                 ws.outcome.cap[i]);
     });
     conclude(out, f, ws, state);
     explain_confidence(state, f, out);
@@ -165,7 +168,8 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
         out.proposed = narrower(out.proposed, verdict::escalate);
         if (n == 0) out.proposed = verdict::escalate;  // a person must see a task that nothing fits
         add_reason(out, n == 0 ? "candidates.none" : "rung.human",
-                   n == 0 ? "No action of the catalogue fits this task; a person decides." : "No machine answer is available; a person decides.");
+                   n == 0 ? "No action of the catalogue fits this task; a person decides."
+                          : "No machine answer is available; a person decides.");
     }
     narrow_by_stage(out, state.stage, now.staged, now.killed);
 }

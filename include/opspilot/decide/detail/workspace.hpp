@@ -25,13 +25,13 @@ namespace detail {
 
 /// Candidates of one decision or of a whole batch: rows of the catalogue or of the host's own actions, and pair fields.
 struct candidate_set {
-    bool catalogue = true;                  ///< `rows` index the bundle's catalogue, else `actions`
-    bool distinguishable = false;           ///< ids of the catalogue can never be read as the host's own actions
-    table ids;                              ///< ids alone, one row per candidate, when they name actions of the catalogue
-    table actions;                          ///< the host's actions, one row per candidate
-    table pairs;                            ///< candidate fields, one row per candidate
-    std::vector<std::uint32_t> rows;        ///< one per candidate
-    std::vector<std::uint64_t> seen;        ///< by code of the id: the mark of the task that last offered it
+    bool catalogue = true;            ///< `rows` index the bundle's catalogue, else `actions`
+    bool distinguishable = false;     ///< ids of the catalogue can never be read as the host's own actions
+    table ids;                        ///< ids alone, one row per candidate, when they name actions of the catalogue
+    table actions;                    ///< the host's actions, one row per candidate
+    table pairs;                      ///< candidate fields, one row per candidate
+    std::vector<std::uint32_t> rows;  ///< one per candidate
+    std::vector<std::uint64_t> seen;  ///< by code of the id: the mark of the task that last offered it
     std::uint64_t mark = 0;
 };
 
@@ -41,7 +41,7 @@ struct workspace::impl {
     std::shared_ptr<const opspilot::bundle> bound;  ///< everything below is shaped by it
     std::uint64_t generation = 0;                   ///< of the engine that bound it
     std::optional<interner> strings;
-    opspilot::schema id_only;                       ///< knows nothing but ids
+    opspilot::schema id_only;  ///< knows nothing but ids
     json_reader reader;
     arrow_reader arrow;
     table tasks;
