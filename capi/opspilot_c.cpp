@@ -161,7 +161,7 @@ const char* opspilot_version_string(void) {
     return OPSPILOT_C_VERSION(OPSPILOT_VERSION_MAJOR, OPSPILOT_VERSION_MINOR, OPSPILOT_VERSION_PATCH);
 }
 
-const char* opspilot_status_name(opspilot_status value) {
+const char* opspilot_status_name(int32_t value) {
     if (value == OPSPILOT_OK) return "ok";
     if (value == OPSPILOT_ERROR_MEMORY) return "memory";
     if (value < OPSPILOT_ERROR_USAGE || value > OPSPILOT_ERROR_INTERNAL) return "unknown";
@@ -213,12 +213,11 @@ opspilot_status opspilot_engine_rollback(opspilot_engine* engine, opspilot_error
         return engine->value.rollback();
     });
 }
-opspilot_status opspilot_engine_kill(opspilot_engine* engine, opspilot_kill_scope scope, opspilot_error* e) {
+opspilot_status opspilot_engine_kill(opspilot_engine* engine, int32_t scope, opspilot_error* e) {
     return guarded(e, [&]() -> status {
         OPSPILOT_CHECK(given(engine, "engine"));
-        const int value = static_cast<int>(scope);
-        if (value < OPSPILOT_KILL_NONE || value > OPSPILOT_KILL_EVERYTHING)
-            return usage("usage.kill_scope", "kill scope " + std::to_string(value), "0 to 2");
+        if (scope < OPSPILOT_KILL_NONE || scope > OPSPILOT_KILL_EVERYTHING)
+            return usage("usage.kill_scope", "kill scope " + std::to_string(scope), "0 to 2");
         engine->value.kill(static_cast<opspilot::kill_scope>(value));
         return {};
     });

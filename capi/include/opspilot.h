@@ -79,7 +79,7 @@ typedef enum opspilot_status {
 } opspilot_status;
 
 /* "schema" and so on; "unknown" for a value this library does not know. Static; never freed. Any thread. */
-OPSPILOT_C_API const char *opspilot_status_name(opspilot_status status);
+OPSPILOT_C_API const char *opspilot_status_name(int32_t status);
 
 /* One error with its place and its cure. Owned by the caller, usually on the stack; nothing in it is ever freed. Texts end with
  * a zero byte and are cut at a code point when they are too long. Written on failure only. */
@@ -153,9 +153,9 @@ OPSPILOT_C_API opspilot_status opspilot_engine_swap(opspilot_engine *engine, con
  * Errors: OPSPILOT_ERROR_USAGE "usage.nothing_to_roll_back_to". */
 OPSPILOT_C_API opspilot_status opspilot_engine_rollback(opspilot_engine *engine, opspilot_error *error);
 
-/* Sets the kill switch, from the next decision on. Any thread, at any time.
+/* Sets the kill switch to an opspilot_kill_scope, from the next decision on. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_USAGE "usage.kill_scope" for a value that is none of the enumeration. */
-OPSPILOT_C_API opspilot_status opspilot_engine_kill(opspilot_engine *engine, opspilot_kill_scope scope, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_kill(opspilot_engine *engine, int32_t scope, opspilot_error *error);
 
 /* Makes an empty workspace. Freed with opspilot_workspace_free. Errors: none of its own. */
 OPSPILOT_C_API opspilot_status opspilot_workspace_new(opspilot_workspace **out, opspilot_error *error);

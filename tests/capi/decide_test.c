@@ -71,7 +71,7 @@ static void kill_and_swap(void) {
                                    &problem));
     CHECK(opspilot_decision_verdict(d.decision) == OPSPILOT_VERDICT_SUGGEST);
     OK(opspilot_engine_kill(d.engine, OPSPILOT_KILL_NONE, &problem));
-    CHECK(opspilot_engine_kill(d.engine, (opspilot_kill_scope)9, &problem) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_kill(d.engine, 9, &problem) == OPSPILOT_ERROR_USAGE);
 
     options.widest_rung = OPSPILOT_RUNG_BASELINE;
     OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, &options, d.decision,

@@ -9,7 +9,7 @@ static void versions(void) {
     CHECK(strcmp(opspilot_status_name(OPSPILOT_OK), "ok") == 0);
     CHECK(strcmp(opspilot_status_name(OPSPILOT_ERROR_BUNDLE), "bundle") == 0);
     CHECK(strcmp(opspilot_status_name(OPSPILOT_ERROR_MEMORY), "memory") == 0);
-    CHECK(strcmp(opspilot_status_name((opspilot_status)77), "unknown") == 0);
+    CHECK(strcmp(opspilot_status_name(77), "unknown") == 0);
 }
 
 static void good_bundle(void) {
