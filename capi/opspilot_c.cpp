@@ -218,7 +218,7 @@ opspilot_status opspilot_engine_kill(opspilot_engine* engine, int32_t scope, ops
         OPSPILOT_CHECK(given(engine, "engine"));
         if (scope < OPSPILOT_KILL_NONE || scope > OPSPILOT_KILL_EVERYTHING)
             return usage("usage.kill_scope", "kill scope " + std::to_string(scope), "0 to 2");
-        engine->value.kill(static_cast<opspilot::kill_scope>(value));
+        engine->value.kill(static_cast<opspilot::kill_scope>(scope));
         return {};
     });
 }
