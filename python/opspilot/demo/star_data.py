@@ -12,12 +12,13 @@ import gzip
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 Record = dict[str, Any]
+SlotValues = Mapping[str, Mapping[str, frozenset[str]]]
 
 #: The class of decisions that no catalogue entry answers: free text, and the entry "custom" of a slate.
 OVERRIDE: Final = "override"
@@ -42,11 +43,20 @@ BARRED_FIELDS: Final = ("happy", "completion", "wizard_says", "user_task", "conf
 #: Events that count as seen once they lie in the past; the others (i, r, t, c, s) are skipped.
 SEEN_EVENTS: Final = ("u", "p", "q", "k", "w")
 
+#: The moment at which the whole log is decided again, microseconds since 1970 UTC (2020-12-01): after all of it.
+NOW: Final = 1_606_780_800_000_000
+
 _HISTORY: Final = 64
+_SECOND: Final = 1_000_000
+_FREQUENT: Final = 4
+_MOST: Final = 0.75
+_VAGUE: Final = frozenset(("yes", "no", "any", "none", "test", "true", "false", "the", "now", "you", "please"))
+_QUOTED: Final = re.compile(r'"([^"]*)"')
+_NAME: Final = re.compile(r"(?=.*[a-z].*[a-z].*[a-z])[a-z0-9' ]{3,40}")
 _WORDS: Final = re.compile(r"[a-z0-9']+")
 _TIME_OF_DAY: Final = re.compile(r"\b\d{1,2}(?::\d\d)? ?(?:am|pm|a\.m|p\.m|o'?clock)\b|\bnoon\b|\bmidnight\b")
 _NUMBER: Final = re.compile(r"\d+")
-_PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
+_ARTICLES: Final = re.compile(r"\b(?:the|an|a)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class _Seen:
     """All that an operator has seen of a dialogue so far."""
 
     actions: list[str] = field(default_factory=list)
-    operator_texts: list[str] = field(default_factory=list)
+    operator_text: str = ""
     customer_texts: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
     unanswered_before: list[str] = field(default_factory=list)
@@ -86,13 +96,18 @@ class _Seen:
     query_age: int = -1
     query_same: bool = False
     last_query: str = ""
+    steps: tuple[str, ...] = ()
+    step: int = -1
+    queried: list[str] = field(default_factory=list)
+    since_query: list[str] = field(default_factory=list)
+    time: float = 0
+    answer_time: float | None = None
     result: Mapping[str, Any] = field(default_factory=dict)
     result_count: int = -1
     queries: int = 0
     overrides: int = 0
     override_age: int = -1
-    refused: tuple[str, ...] = ()
-    own_text: str = ""
+    own_texts: list[str] = field(default_factory=list)
     task: str = ""
 
 
@@ -115,19 +130,17 @@ def read_decision_rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def read_decisions(folder: Path) -> list[Decision]:
-    """Every decision of the log, with record and label checked against each other; ValueError where they disagree."""
-    return join(read_tasks(folder), read_dialogues(folder), read_decision_rows(folder))
-
-
 def join(
-    tasks: Mapping[str, Any], dialogues: Iterator[dict[str, Any]], rows: Sequence[Mapping[str, str]]
+    tasks: Mapping[str, Any],
+    values: SlotValues,
+    dialogues: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, str]],
 ) -> list[Decision]:
     """Pairs the records replayed from the dialogues with the rows of decisions.csv, in the order of the rows."""
     place = {(int(row["dialogue_id"]), int(row["turn"])): i for i, row in enumerate(rows)}
     records: list[Record | None] = [None] * len(rows)
     for dialogue in dialogues:
-        for record in dialogue_records(tasks, dialogue):
+        for record in dialogue_records(tasks, values, dialogue):
             i = place.get((dialogue["id"], record["turn"]))
             if i is None:
                 raise ValueError(f"decision {record['id']} of dialogues.jsonl is not in decisions.csv")
@@ -145,11 +158,11 @@ def join(
     return decisions
 
 
-def dialogue_records(tasks: Mapping[str, Any], dialogue: Mapping[str, Any]) -> Iterator[Record]:
+def dialogue_records(tasks: Mapping[str, Any], values: SlotValues, dialogue: Mapping[str, Any]) -> Iterator[Record]:
     """Replays a dialogue: one record before each act of the operator, from earlier events only."""
     seen = _Seen()
     active: list[str] = list(dialogue["tasks"])
-    slots = _slot_words(tasks, active)
+    slots = _merged(values, active)
     owner = _owners(tasks, active)
     if len(active) == 1:
         seen.task = active[0]
@@ -166,6 +179,7 @@ def dialogue_records(tasks: Mapping[str, Any], dialogue: Mapping[str, Any]) -> I
 
 def _see(seen: _Seen, event: Sequence[Any], owner: Mapping[str, str]) -> None:
     kind = event[0]
+    seen.time = max(seen.time, event[1])
     if kind == "u":
         seen.unanswered.append(event[2])
         seen.customer_texts.append(event[2])
@@ -173,6 +187,8 @@ def _see(seen: _Seen, event: Sequence[Any], owner: Mapping[str, str]) -> None:
     if kind == "k":
         seen.result = event[3] if isinstance(event[3], dict) else {}
         seen.result_count = event[4]
+        seen.steps, seen.step = _steps(seen.result), -1
+        seen.answer_time = seen.time
         return
     if seen.unanswered:
         seen.unanswered_before = seen.unanswered
@@ -186,15 +202,20 @@ def _see(seen: _Seen, event: Sequence[Any], owner: Mapping[str, str]) -> None:
         seen.queries += 1
         seen.task = event[2]
         seen.actions.append(event[3])
+        seen.queried.append(f"{event[3]}:{event[2]}")
+        seen.since_query = []
         return
     own = kind == "w"
     action = "custom_utterance" if own else event[2]
+    text = event[2] if own else event[4]
     seen.actions.append(action)
-    seen.operator_texts.append(event[2] if own else event[4])
+    seen.since_query.append(action)
+    seen.operator_text = text
+    seen.step = max(seen.step, _place(seen.steps, text))
     if own or action == "custom":
         seen.overrides += 1
         seen.override_age = 0
-        seen.own_text = seen.operator_texts[-1]
+        seen.own_texts.append(text)
     seen.task = owner.get(action, seen.task)
 
 
@@ -202,36 +223,41 @@ def _record(
     dialogue: int, turn: int, operator: str, active: list[str], slots: Mapping[str, frozenset[str]], seen: _Seen
 ) -> Record:
     past = [START, START, START, *seen.actions]
+    of_task = [q for q in seen.queried if q.endswith(f":{seen.task}")]
     earlier = seen.customer_texts[: len(seen.customer_texts) - len(seen.unanswered)]
     return {
         "id": f"{dialogue}:{turn}",
         "operator": operator,
         "tasks": active,
-        "task_count": len(active),
         "current_task": seen.task,
         "turn": turn,
         "previous_action": past[-1],
         "previous_action_2": past[-2],
         "previous_action_3": past[-3],
         "history": seen.actions[-_HISTORY:],
+        "since_query": seen.since_query[-_HISTORY:],
+        "queried": seen.queried[-_HISTORY:],
+        "task_query": of_task[-1] if of_task else "",
+        "task_queries": len(of_task),
         "customer_text": " / ".join(seen.unanswered),
         "customer_text_before": " / ".join(seen.unanswered_before),
         "customer_text_earlier": " / ".join(earlier[-12:]),
         "customer_messages": len(seen.unanswered),
-        "operator_text": seen.operator_texts[-1] if seen.operator_texts else "",
-        "operator_text_before": seen.operator_texts[-2] if len(seen.operator_texts) > 1 else "",
-        "own_text": seen.own_text,
+        "operator_text": seen.operator_text,
+        "own_text": " / ".join(seen.own_texts[-6:]),
         "mentioned": _mentioned(slots, seen.customer_texts),
         "mentioned_now": _mentioned(slots, seen.unanswered),
         "api": seen.query_api,
         "api_fields": sorted(seen.query_keys),
+        "api_at": None if seen.answer_time is None else NOW - int((seen.time - seen.answer_time) * _SECOND),
         "api_age": seen.query_age,
         "api_repeated": seen.query_same,
         "api_found": seen.result_count != 0,
-        "api_text": _result_text(seen.result),
+        "api_text": None if seen.answer_time is None else _result_text(seen.result),
         "api_message": _message(seen.result),
-        "api_answer": str(seen.result.get("Answer", "")),
-        "api_steps": max((len(v) for v in seen.result.values() if isinstance(v, list)), default=0),
+        "api_answer": " ".join(_ARTICLES.sub(" ", str(seen.result.get("Answer", ""))).split()),
+        "api_steps": len(seen.steps),
+        "api_steps_left": len(seen.steps) - 1 - seen.step,
         "queries": seen.queries,
         "overrides": seen.overrides,
         "override_age": seen.override_age,
@@ -257,15 +283,36 @@ def _label(row: Mapping[str, str]) -> Label:
 # What the customer has said already, by slot of the back-end call
 
 
-def _slot_words(tasks: Mapping[str, Any], active: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Per input of an active task's API the values that name it, casefolded."""
-    values: dict[str, set[str]] = {}
+def learn_values(
+    tasks: Mapping[str, Any], dialogues: Sequence[Mapping[str, Any]], train: Container[int]
+) -> SlotValues:
+    """Per task and input of its API the values that name it: the listed ones, and free ones frequent in ``train``."""
+    used: Counter[tuple[str, str, str]] = Counter()
+    for dialogue in dialogues:
+        if dialogue["id"] in train:
+            for event in dialogue["events"]:
+                if event[0] == "q":
+                    for slot, constraint in event[4].items():
+                        used.update((event[2], slot, v.casefold().strip()) for v in _QUOTED.findall(str(constraint)))
+    values: dict[str, dict[str, frozenset[str]]] = {}
+    for task, chart in tasks.items():
+        values[task] = {}
+        for slot in chart["api"]["input"]:
+            if slot["Name"] == "RequestType" or slot["Type"] in ("Integer", "LongString"):
+                continue
+            found = {str(c).casefold() for c in slot.get("Categories", ())}
+            found |= {v for (t, s, v), n in used.items() if (t, s) == (task, slot["Name"]) and n >= _FREQUENT}
+            named = (" ".join(_WORDS.findall(v)) for v in found)
+            values[task][slot["Name"]] = frozenset(v for v in named if _NAME.fullmatch(v) and v not in _VAGUE)
+    return values
+
+
+def _merged(values: SlotValues, active: Sequence[str]) -> dict[str, frozenset[str]]:
+    merged: dict[str, frozenset[str]] = {}
     for task in active:
-        for slot in tasks[task]["api"]["input"]:
-            categories = slot.get("Categories", ())
-            if slot["Name"] != "RequestType" and slot["Type"] == "Categorical":
-                values.setdefault(slot["Name"], set()).update(str(c).casefold() for c in categories)
-    return {name: frozenset(found - {"yes", "no"}) for name, found in sorted(values.items())}
+        for slot, words in values[task].items():
+            merged[slot] = merged.get(slot, frozenset()) | words
+    return dict(sorted(merged.items()))
 
 
 def _mentioned(slots: Mapping[str, frozenset[str]], texts: Sequence[str]) -> list[str]:
@@ -274,12 +321,11 @@ def _mentioned(slots: Mapping[str, frozenset[str]], texts: Sequence[str]) -> lis
         return []
     text = " ".join(texts).casefold()
     padded = f" {' '.join(_WORDS.findall(text))} "
-    found = [name for name, values in slots.items() if any(f" {v} " in padded for v in values)]
+    found = [name for name, words in slots.items() if any(f" {v} " in padded for v in words)]
     clock = _TIME_OF_DAY.sub(" ", text)
     if clock != text:
         found.append("time")
-    if _NUMBER.search(clock):
-        found.append("number")
+    found += sorted({f"number{min(len(n), 9)}" for n in _NUMBER.findall(clock)})
     return found
 
 
@@ -308,7 +354,22 @@ def _message(result: Mapping[str, Any]) -> str:
     return "|".join(sorted(k for k in result if k != "APIName"))[:48]
 
 
-# The catalogue
+def _steps(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The steps of directions, in short form."""
+    for key, value in result.items():
+        if key.endswith("Instructions") and not key.startswith("Detailed") and isinstance(value, list):
+            return tuple(str(v) for v in value)
+    return ()
+
+
+def _place(steps: Sequence[str], text: str) -> int:
+    """The last step that a text tells of, -1 if none: most of its words occur in the text."""
+    said = set(_WORDS.findall(text.casefold()))
+    for i in range(len(steps) - 1, -1, -1):
+        words = set(_WORDS.findall(steps[i].casefold()))
+        if words and len(words & said) >= _MOST * len(words):
+            return i
+    return -1
 
 
 def _owners(tasks: Mapping[str, Any], active: Sequence[str]) -> dict[str, str]:
@@ -320,47 +381,3 @@ def _owners(tasks: Mapping[str, Any], active: Sequence[str]) -> dict[str, str]:
             counts[action] += 1
             owner[action] = task
     return {action: task for action, task in owner.items() if counts[action] == 1}
-
-
-def catalogue(tasks: Mapping[str, Any], train: Sequence[Decision]) -> list[Record]:
-    """The actions on offer: those of the flow charts that are taken in train, and the queries.
-
-    ``tasks`` are the tasks in which an action is offered: those whose flow chart lists it, and those in which train
-    takes it at least twice while only they are active.  ``predecessors`` are the charted steps ``task/previous``.
-    """
-    taken = Counter(d.label.action for d in train if not d.label.override)
-    used: Counter[tuple[str, str]] = Counter()
-    for decision in train:
-        if not decision.label.override and len(decision.task["tasks"]) == 1:
-            used[decision.label.action, decision.task["tasks"][0]] += 1
-    actions = []
-    for action in sorted(taken):
-        listed = {task for task, chart in tasks.items() if action in chart["replies"] or action in chart["graph"]}
-        listed |= {task for task in tasks if used[action, task] >= 2}
-        templates = [chart["replies"][action] for chart in tasks.values() if action in chart["replies"]]
-        before = [
-            f"{task}/{previous}"
-            for task, chart in tasks.items()
-            for previous, following in chart["graph"].items()
-            if following == action
-        ]
-        actions.append(
-            {
-                "id": action,
-                "kind": _kind(action),
-                "tasks": sorted(listed),
-                "template": _PLACEHOLDER.sub(" ", " / ".join(sorted(set(templates)))),
-                "words": " ".join(action.split("_")),
-                "predecessors": before,
-            }
-        )
-    return actions
-
-
-def _kind(action: str) -> str:
-    if action in QUERY_ACTIONS:
-        return "query"
-    for kind in ("ask", "inform", "bye"):
-        if f"_{kind}_" in f"_{action}_":
-            return kind
-    return "bye" if action.startswith("goodbye") else "say"
