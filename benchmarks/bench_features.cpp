@@ -18,7 +18,7 @@ using namespace opspilot;
 std::string words(std::mt19937& random, std::size_t count, unsigned vocabulary) {
     std::string out;
     for (std::size_t i = 0; i < count; ++i) {
-        unsigned id = random() % vocabulary;
+        auto id = static_cast<unsigned>(random() % vocabulary);
         for (unsigned k = 2 + id % 7; k-- > 0; id = id * 31 + 7) out += static_cast<char>('a' + id % 26);
         out += ' ';
     }
@@ -49,7 +49,7 @@ struct pair_world {
                      R"({"name":"t0","type":"timestamp"},{"name":"t1","type":"timestamp"},{"name":"text","type":"string"}]})")
                      .value();
         std::string transforms;
-        const auto add = [&](const std::string& text) { transforms += (transforms.empty() ? "" : ",") + text; };
+        const auto add = [&](const std::string& text) { transforms.append(transforms.empty() ? "" : ",").append(text); };
         const auto name = [](const char* prefix, int i) {
             return std::string(R"({"name":")").append(prefix).append(std::to_string(i));
         };
@@ -83,9 +83,10 @@ struct pair_world {
             return out + R"("text":")" + words(random, 16, 600) + "\"}";
         };
         task.reset(fields, role::task);
-        (void)task.read_json("[" + row(false, 0) + "]", *strings, 0).ok();
+        std::string one = "[";
+        (void)task.read_json(one.append(row(false, 0)).append("]"), *strings, 0).ok();
         std::string all = "[";
-        for (std::size_t i = 0; i < candidates; ++i) all += (i > 0 ? "," : "") + row(true, i);
+        for (std::size_t i = 0; i < candidates; ++i) all.append(i > 0 ? "," : "").append(row(true, i));
         actions.reset(fields, role::action);
         if (!actions.read_json(all + "]", *strings, 0).ok() || task.rows() != 1) std::abort();
         prepared = plan.prepare(actions, *strings).value();
