@@ -42,7 +42,8 @@ public:
     /// Builds the packed form from parts as they stand in a folder: compiles them, decides the golden tasks, writes
     /// golden.jsonl with the answers and bundle.json with the parts' hashes, and loads the result once more as a proof.
     /// golden.jsonl of the folder holds {"task": …, "candidates": …?, "now": microseconds} per line; answers present are
-    /// replaced. Errors: as `load`; bundle.golden_rows when fewer than 64 rows or a verdict is not among the answers.
+    /// replaced. Errors: as `load`; bundle.golden_rows when fewer than 64 rows, or when a verdict that the bundle
+    /// can reach is not among the answers (without a certificate it never automates).
     [[nodiscard]] static result<std::string> build(const part_map& parts);
 
     [[nodiscard]] const std::string& fingerprint() const noexcept;  ///< SHA-256 hex

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <initializer_list>
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/decide/detail/golden.hpp"
@@ -71,6 +72,27 @@ inline status for_each_golden(const std::shared_ptr<const bundle>& b, std::strin
     return {};
 }
 
+/// Whether any task can end in the verdict, by what the bundle declares: a bundle without a certificate never automates, and
+/// one whose policy never asks for approval never does.
+inline bool reachable(const bundle::impl& b, verdict v) {
+    const auto has_effect = [&](std::initializer_list<std::string_view> effects) {
+        for (std::uint32_t i = 0; i < b.policy.rules(); ++i)
+            for (const std::string_view effect : effects)
+                if (b.policy.rule(i).effect == effect) return true;
+        return false;
+    };
+    bool certified = false;
+    for (const automation_line& line : b.lines) certified = certified || line.certified;
+    switch (v) {
+        case verdict::auto_execute: return certified;
+        case verdict::require_approval: return certified && has_effect({"require_approval"});
+        case verdict::suggest: return b.ranking.has_value() || b.baseline.has_value();
+        case verdict::escalate: return b.generate.has_value() || has_effect({"escalate"});
+        case verdict::abstain: return (b.confidence && b.confidence->abstain_below > 0) || has_effect({"forbid", "allow_only"});
+    }
+    return true;
+}
+
 OPSPILOT_INLINE result<std::string> make_golden(const std::shared_ptr<const bundle>& b, std::string_view lines) {
     std::string out;
     std::size_t count = 0;
@@ -88,7 +110,7 @@ OPSPILOT_INLINE result<std::string> make_golden(const std::shared_ptr<const bund
                      fmt::format("{} golden rows; at least {} are needed", count, fewest_golden_rows), "part 'golden.jsonl'",
                      "add tasks that stand for the traffic"};
     for (std::size_t v = 0; v < seen.size(); ++v)
-        if (seen[v] == 0)
+        if (seen[v] == 0 && reachable(b->state(), static_cast<verdict>(v)))
             return error{error_kind::bundle, "bundle.golden_rows",
                          fmt::format("no golden row ends in '{}'", name(static_cast<verdict>(v))), "part 'golden.jsonl'",
                          "add a task that does, so that every way out of a decision is proven"};

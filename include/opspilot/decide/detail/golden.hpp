@@ -15,7 +15,7 @@ namespace opspilot::detail {
 inline constexpr std::size_t fewest_golden_rows = 64;
 
 /// Decides every line's task and writes the lines with their answers. Errors: bundle.golden_rows when there are too few lines
-/// or one of the five verdicts is never proposed.
+/// or a verdict that the bundle can reach is never proposed.
 [[nodiscard]] result<std::string> make_golden(const std::shared_ptr<const bundle>& b, std::string_view lines);
 
 /// Decides every line again and compares every bit; returns the number of lines. Errors: bundle.golden_mismatch with the line.
