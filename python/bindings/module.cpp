@@ -8,4 +8,9 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_decide(m);
     opspilot::python::bind_calibrate(m);
     opspilot::python::bind_learn(m);
+    opspilot::python::bind_rankers(m);
+    opspilot::python::bind_classifiers(m);
+    opspilot::python::bind_policy(m);
+    opspilot::python::bind_cel(m);
+    opspilot::python::bind_info(m);
 }

@@ -8,5 +8,10 @@ namespace opspilot::python {
 void bind_decide(pybind11::module_& m);
 void bind_calibrate(pybind11::module_& m);
 void bind_learn(pybind11::module_& m);
+void bind_rankers(pybind11::module_& m);
+void bind_classifiers(pybind11::module_& m);
+void bind_policy(pybind11::module_& m);
+void bind_cel(pybind11::module_& m);
+void bind_info(pybind11::module_& m);
 
 }  // namespace opspilot::python

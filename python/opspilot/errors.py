@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class Error(Exception):
     """Base of everything the package raises on bad input.
@@ -47,7 +49,13 @@ class ModelError(Error, ValueError):
 
 
 class PolicyError(Error, ValueError):
-    """A policy document or an expression in it."""
+    """A policy document or an expression in it. ``findings``: everything the checker found in the document."""
+
+    findings: Sequence[object] = ()
+
+
+class EvaluationError(PolicyError):
+    """An expression that has no value: "division by zero", with line and column."""
 
 
 class CalibrationError(Error, ValueError):

@@ -1,0 +1,185 @@
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "errors.hpp"
+#include "module.hpp"
+#include "opspilot/data/arrow.hpp"
+#include "opspilot/data/row_json.hpp"
+#include "opspilot/policy/policy.hpp"
+#include "sources.hpp"
+
+namespace py = pybind11;
+
+namespace opspilot::python {
+
+namespace {
+
+py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
+
+/// A compiled policy with the schema and the strings it was compiled for.
+struct policy_handle {
+    schema fields;
+    dictionary strings;
+    policy_set set;
+};
+
+py::list findings_list(const std::vector<policy_finding>& findings) {
+    py::list out;
+    for (const policy_finding& f : findings) {
+        py::dict entry;
+        entry["error"] = f.is_error;
+        entry["code"] = f.code;
+        entry["rule"] = f.rule;
+        entry["message"] = text(f.message);
+        entry["where"] = text(f.where);
+        entry["hint"] = text(f.hint);
+        out.append(entry);
+    }
+    return out;
+}
+
+/// (policy or None, findings): with None at least one finding is an error.
+py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json) {
+    auto made = std::make_unique<policy_handle>();
+    made->fields = unwrap(schema::parse(schema_json));
+    std::vector<policy_set::document> given;
+    for (const auto& [name, content] : documents) given.push_back({name, content});
+    std::vector<policy_finding> findings;
+    auto compiled = [&] {
+        const py::gil_scoped_release unlocked;
+        return policy_set::compile(given, made->fields, made->strings, &findings);
+    }();
+    if (compiled) {
+        made->set = std::move(*compiled);
+        return py::make_tuple(std::move(made), findings_list(findings));
+    }
+    bool stated = false;
+    for (const policy_finding& f : findings) stated = stated || f.is_error;
+    if (!stated) raise(compiled.error());
+    return py::make_tuple(py::none(), findings_list(findings));
+}
+
+status below(const char* place, status read) {
+    if (!read) read.error().where = place + read.error().where;
+    return read;
+}
+
+status read_task(table& into, const table_source& source, interner& strings, std::int64_t now_us) {
+    if (source.schema == nullptr) {
+        OPSPILOT_CHECK(into.read_json(source.json, strings, now_us, 1));
+    } else {
+        for (const ArrowArray* chunk : source.chunks) OPSPILOT_CHECK(append_arrow(into, *source.schema, *chunk, strings, now_us));
+    }
+    if (into.rows() == 1) return {};
+    return error{error_kind::schema, "schema.not_one_task", "expected one task, found " + std::to_string(into.rows()), "",
+                 "evaluate one task at a time"};
+}
+
+status read_candidates(const candidate_tables& into, const table_source& source, interner& strings, std::int64_t now_us) {
+    json_reader reader;
+    if (source.schema == nullptr) return read_candidates_json(source.json, into, strings, now_us, reader);
+    arrow_reader arrow;
+    for (const ArrowArray* chunk : source.chunks)
+        OPSPILOT_CHECK(append_arrow_candidates(into, *source.schema, *chunk, strings, now_us, arrow));
+    return {};
+}
+
+/// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons.
+py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken) {
+    std::vector<py::list> reasons(out.cap.size());
+    for (const rule_hit& hit : out.hits) {
+        const rule_info rule = set.rule(hit.rule);
+        py::dict entry;
+        entry["code"] = "policy." + std::string(rule.effect);
+        entry["rule"] = text(rule.id);
+        entry["layer"] = text(rule.layer);
+        entry["text"] = text(rule.because);
+        if (hit.failed) entry["failed"] = true;
+        reasons[hit.candidate].append(entry);
+    }
+    py::list made;
+    for (std::size_t i = 0; i < out.cap.size(); ++i) {
+        const py::object queue = out.queue[i] == 0 ? py::object(py::none()) : py::object(text(set.rule(out.queue[i] - 1).queue));
+        const py::object invariant = broken[i].empty() ? py::object(py::none()) : py::object(text(broken[i]));
+        made.append(py::make_tuple(out.allowed[i] != 0, text(name(out.cap[i])), out.boost[i], queue, invariant, reasons[i]));
+    }
+    return made;
+}
+
+py::list evaluate(const policy_handle& p, const py::object& task, const py::object& candidates, const py::object& now) {
+    const rows_from_python task_rows(task, "task");
+    const rows_from_python candidate_rows(candidates, "candidates");
+    const std::int64_t now_us = microseconds(now);
+    policy_outcome out;
+    std::vector<std::string> broken;
+    status done = [&]() -> status {
+        const py::gil_scoped_release unlocked;
+        interner strings(p.strings);
+        table tasks(p.fields, role::task), actions(p.fields, role::action), pairs(p.fields, role::candidate);
+        const bool paired = !p.fields.fields(role::candidate).empty();
+        OPSPILOT_CHECK(below("/task", read_task(tasks, task_rows.view(), strings, now_us)));
+        OPSPILOT_CHECK(below("/candidates", read_candidates({&actions, paired ? &pairs : nullptr, nullptr}, candidate_rows.view(),
+                                                            strings, now_us)));
+        std::vector<std::uint32_t> rows(actions.rows());
+        std::iota(rows.begin(), rows.end(), 0U);
+        const frame f{.task = &tasks,
+                      .actions = &actions,
+                      .action_rows = rows,
+                      .pairs = paired ? &pairs : nullptr,
+                      .strings = &strings,
+                      .now_us = now_us};
+        policy_workspace scratch;
+        p.set.evaluate(f, scratch, out);
+        broken.resize(rows.size());
+        for (std::size_t i = 0; i < rows.size(); ++i) broken[i] = p.set.violated_invariant(f, i, out.cap[i], scratch);
+        return {};
+    }();
+    unwrap(std::move(done));
+    return outcome_list(p.set, out, broken);
+}
+
+py::list rule_list(const policy_handle& p) {
+    py::list out;
+    for (std::uint32_t r = 0; r < p.set.rules(); ++r) {
+        const rule_info rule = p.set.rule(r);
+        py::dict entry;
+        entry["id"] = text(rule.id);
+        entry["layer"] = text(rule.layer);
+        entry["effect"] = text(rule.effect);
+        entry["when"] = text(rule.when);
+        entry["because"] = text(rule.because);
+        entry["queue"] = rule.queue.empty() ? py::object(py::none()) : py::object(text(rule.queue));
+        entry["by"] = rule.by;
+        entry["locked"] = rule.locked;
+        entry["version"] = text(rule.version);
+        out.append(entry);
+    }
+    return out;
+}
+
+}  // namespace
+
+void bind_policy(py::module_& m) {
+    py::class_<policy_handle>(m, "PolicySet")
+        .def_static("compile", &compile, py::arg("documents"), py::arg("schema"))
+        .def("evaluate", &evaluate, py::arg("task"), py::arg("candidates"), py::arg("now"))
+        .def("rules", &rule_list)
+        .def("run_tests",
+             [](const policy_handle& p) {
+                 py::list out;
+                 for (const policy_set::test_result& t : p.set.run_tests())
+                     out.append(py::make_tuple(t.document, t.index, t.passed, text(t.message)));
+                 return out;
+             })
+        .def("coverage", [](const policy_handle& p) { return p.set.coverage(); })
+        .def_property_readonly("fingerprint", [](const policy_handle& p) { return p.set.fingerprint(); })
+        .def_property_readonly("schema", [](const policy_handle& p) { return p.fields.to_json(); });
+}
+
+}  // namespace opspilot::python

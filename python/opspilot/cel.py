@@ -1,0 +1,123 @@
+"""CEL, the Common Expression Language, by itself: compile once, evaluate with variables.
+
+    import opspilot as op
+
+    over = op.cel.compile("order.total > limit")
+    over.evaluate({"order": {"total": 12.5}, "limit": 10})   # True
+
+Values are None, bool, int (64 bits), ``UInt``, float, str, bytes, list, dict, aware datetime and timedelta, both ways; a type is
+a ``Type``. Numbers compare by value whatever their kinds; arithmetic is within one kind, as the specification says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opspilot import _core
+from opspilot._describe import Described
+from opspilot.errors import EvaluationError, PolicyError
+
+__all__ = ["EvaluationError", "Expression", "Remark", "Type", "UInt", "compile"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UInt(int):
+    """An unsigned integer of CEL (``7u``), 0 to 2**64 - 1."""
+
+    def __repr__(self) -> str:
+        return f"UInt({int(self)})"
+
+
+class Type(str):
+    """A type as a value: ``type(1)`` is ``Type("int")``."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Type({str(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something the checker noticed that does not refuse the expression."""
+
+    code: str
+    message: str
+    where: str
+    hint: str
+
+
+class Expression(Described):
+    """A compiled expression. Immutable, shared by any number of threads."""
+
+    def __init__(self, core: _core.Expression, declared: Mapping[str, str] | None, strict: bool, remarks: list[Remark]) -> None:
+        self._core = core
+        self._declared = dict(declared) if declared is not None else None
+        self._strict = strict
+        self.remarks = remarks
+
+    def evaluate(self, values: Mapping[str, Any] | None = None) -> Any:
+        """The value with these variables; names that the expression does not read are ignored.
+
+        Raises ``EvaluationError`` with line and column where there is no value ("division by zero", a variable that was not
+        given), ``UsageError`` for a value that CEL has no kind for.
+        """
+        return self._core.evaluate(values if isinstance(values, dict) else dict(values or {}))
+
+    @property
+    def source(self) -> str:
+        return self._core.source
+
+    @property
+    def type(self) -> str:
+        """The type that the checker found; "dyn" when it was not asked."""
+        return self._core.type
+
+    @property
+    def variables(self) -> list[str]:
+        """Names that the expression may read. Of ``a.b`` undeclared, both ``a.b`` and ``a``: the longest one given counts."""
+        return self._core.variables
+
+    def _description(self) -> dict[str, Any]:
+        about: dict[str, Any] = {"kind": "CEL expression", "source": self.source, "type": self.type, "variables": self.variables}
+        if self.remarks:
+            about["remarks"] = [{"code": r.code, "message": r.message, "where": r.where} for r in self.remarks]
+        return about
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (compile, (self.source, self._declared, self._strict))
+
+
+def compile(expression: str, variables: Mapping[str, str] | None = None, strict: bool = False) -> Expression:
+    """Compiles an expression.
+
+    ``variables``: name -> CEL type ("int", "list(string)", "map(string, dyn)"). With them names and types are checked now;
+    without them everything is dynamic and wrong names and types are errors of the evaluation. ``strict`` checks in any case,
+    and refuses what otherwise is only a remark. Raises ``PolicyError`` with line, column and hint.
+    """
+    try:
+        expression.encode()
+    except UnicodeEncodeError as problem:
+        place = f"line {expression.count(chr(10), 0, problem.start) + 1}"
+        raise PolicyError(
+            "a lone surrogate", code="policy.utf8", where=place, hint="decode the text with its real encoding"
+        ) from None
+    core, found = _core.Expression.compile(expression, list((variables or {}).items()), strict or variables is not None)
+    remarks = [Remark(**entry) for entry in found]
+    if strict and remarks:
+        first = remarks[0]
+        raise PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
+    return Expression(core, variables, strict, remarks)
+
+
+def _timestamp(seconds: int, nanos: int) -> datetime:
+    """Nanoseconds are cut to microseconds."""
+    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+
+
+def _duration(seconds: int, nanos: int) -> timedelta:
+    return timedelta(seconds=seconds, microseconds=nanos // 1000)

@@ -1,0 +1,356 @@
+"""Policies: layered rules with conditions in CEL, their checker, their tests, and what they leave of candidates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from opspilot import _core
+from opspilot._describe import Described
+from opspilot._rows import encode
+from opspilot.errors import PolicyError, UsageError
+
+__all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult"]
+
+#: A policy document: JSON text, bytes, a mapping, or the path of a file.
+Document = str | bytes | Mapping[str, Any] | Path
+#: A schema document: a mapping, bytes of JSON, or a path.
+Schema = Mapping[str, Any] | bytes | str | Path
+
+_ROLES = ("task", "action", "candidate")
+_IMPLICIT = {"task": {"id", "client"}, "action": {"id"}, "candidate": set[str]()}
+#: In the order in which a type is tried for a field that nothing but a condition tells about.
+_TYPES = ("string", "double", "bool", "int", "list<string>", "timestamp")
+#: What a value in a test may stand for besides its own type.
+_WIDER = {"int": ("double",), "string": ("timestamp",)}
+_NAMES = re.compile(r"\b(task|action|candidate)\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
+
+#: Types of fields by role and name, of a schema that was not declared.
+Types = dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something the checker found: an error refuses the document, a warning does not."""
+
+    error: bool
+    code: str
+    rule: str
+    message: str
+    where: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTestResult:
+    """One of the documents' own tests."""
+
+    document: str
+    index: int
+    passed: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateResult:
+    """What the rules leave of one candidate.
+
+    ``cap`` is the widest verdict left, ``boost`` what is added to the score, ``queue`` who gets the task, ``invariant`` the id of
+    an invariant that the cap would break. ``reasons``: one mapping per rule that acted, ``failed`` where its condition could
+    not be evaluated.
+    """
+
+    allowed: bool
+    cap: str
+    boost: float
+    queue: str | None
+    invariant: str | None
+    reasons: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Policy(Described):
+    """All layers, compiled. Order: compliance, client, business; a lower layer can only narrow a higher one."""
+
+    def __init__(
+        self, core: _core.PolicySet, findings: list[Finding], documents: list[tuple[str, str]], guessed: Types | None
+    ) -> None:
+        self._core = core
+        self._documents = documents
+        self._guessed = guessed
+        self._for_types: dict[frozenset[tuple[tuple[str, str], str]], _core.PolicySet] = {}
+        #: Warnings of the checker, in the order of the documents.
+        self.findings = findings
+
+    @classmethod
+    def compile(cls, document: Document | Sequence[Document], schema: Schema | None = None) -> Self:
+        """Checks and compiles a document, or a list of documents of several layers.
+
+        ``schema`` declares the fields. Without one, fields are optional, their types come from the document's tests and
+        conditions, and later from the values given to ``evaluate``; misspelt fields are then not found.
+        Raises ``PolicyError`` for the first error, with rule, line and column; all findings are in its ``findings``.
+        """
+        many = isinstance(document, Sequence) and not isinstance(document, (str, bytes))
+        given: list[Document] = list(document) if many else [document]  # type: ignore[arg-type,list-item]
+        documents = [(_name_of(one, i if many else None), _text_of(one)) for i, one in enumerate(given)]
+        guessed = None if schema is not None else _guess(documents)
+        core, found = _core.PolicySet.compile(documents, _schema_text(schema) if guessed is None else _schema_of(guessed))
+        findings = [Finding(**entry) for entry in found]
+        if core is None:
+            raise _refusal(findings)
+        return cls(core, findings, documents, guessed)
+
+    def evaluate(self, task: object, candidates: object, *, now: object = 0) -> list[CandidateResult]:
+        """What the rules leave of each candidate of a task.
+
+        ``task``: a mapping, JSON bytes or a table of one row; ``candidates``: a list of mappings with action and candidate
+        fields, JSON bytes or a table. ``now``: integer microseconds since 1970 UTC, or an aware datetime; 1970 when left
+        out, as in the documents' tests. Raises ``SchemaError`` for rows that do not fit.
+        """
+        if isinstance(candidates, Sequence) and not isinstance(candidates, (str, bytes)):
+            candidates = [{"id": "", **row} if isinstance(row, Mapping) else row for row in candidates]
+        core = self._core if self._guessed is None else self._fitting(self._guessed, task, candidates)
+        return [CandidateResult(*entry) for entry in core.evaluate(task, candidates, now)]
+
+    def run_tests(self) -> list[PolicyTestResult]:
+        """Runs the documents' own tests. Fields that a test does not name are missing."""
+        return [PolicyTestResult(*entry) for entry in self._core.run_tests()]
+
+    def coverage(self) -> dict[str, int]:
+        """By rule id: how many of the documents' tests made it act."""
+        return {rule["id"]: count for rule, count in zip(self._core.rules(), self._core.coverage(), strict=True)}
+
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule in order of evaluation: id, layer, effect, when, because, queue, by, locked, version."""
+        return self._core.rules()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 hex over the documents."""
+        return self._core.fingerprint
+
+    def _fitting(self, guessed: Types, task: object, candidates: object) -> _core.PolicySet:
+        types = _types_of_values(guessed, _mappings(task, "task"), _mappings(candidates, "candidates"))
+        if types == guessed:
+            return self._core
+        key = frozenset(types.items())
+        if key not in self._for_types:
+            core, found = _core.PolicySet.compile(self._documents, _schema_of(types))
+            if core is None:
+                raise _refusal([Finding(**entry) for entry in found])
+            if len(self._for_types) >= 64:
+                self._for_types.clear()
+            self._for_types[key] = core
+        return self._for_types[key]
+
+    def _description(self) -> dict[str, Any]:
+        rules, tests = self.rules, self.run_tests()
+        about: dict[str, Any] = {
+            "kind": "policy",
+            "fingerprint": self.fingerprint,
+            "layers": list(dict.fromkeys(rule["layer"] for rule in rules)),
+            "rule_count": len(rules),
+            "tests": len(tests),
+            "tests_passed": sum(test.passed for test in tests),
+            "rules": [
+                {
+                    "id": r["id"],
+                    "layer": r["layer"],
+                    "effect": r["effect"],
+                    "when": r["when"],
+                    "because": r["because"],
+                    "tests": count,
+                }
+                for r, count in zip(rules, self._core.coverage(), strict=True)
+            ],
+        }
+        if self.findings:
+            about["findings"] = [{"code": f.code, "rule": f.rule, "message": f.message, "where": f.where} for f in self.findings]
+        return about
+
+    def __reduce__(self) -> tuple[object, ...]:
+        schema = None if self._guessed is not None else self._core.schema.encode()
+        return (_restore, ([(name, text.encode()) for name, text in self._documents], schema))
+
+
+def _restore(documents: list[tuple[str, bytes]], schema: bytes | None) -> Policy:
+    restored = Policy.compile([text for _, text in documents], schema)
+    restored._documents = [(name, text.decode()) for name, text in documents]
+    return restored
+
+
+def _refusal(findings: Iterable[Finding]) -> PolicyError:
+    found = list(findings)
+    first = next(f for f in found if f.error)
+    error = PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
+    error.findings = found
+    return error
+
+
+def _name_of(document: Document, index: int | None) -> str:
+    if isinstance(document, Path):
+        return document.name
+    return "policy" if index is None else f"policy {index}"
+
+
+def _text_of(document: Document) -> str:
+    if isinstance(document, Path):
+        document = document.read_bytes()
+    if isinstance(document, bytes):
+        try:
+            return document.decode()
+        except UnicodeDecodeError as problem:
+            raise PolicyError(
+                "not valid UTF-8", code="policy.utf8", where=f"byte {problem.start}", hint="encode the document as UTF-8"
+            ) from None
+    if isinstance(document, Mapping):
+        document = json.dumps(document, ensure_ascii=False, indent=1, default=_not_json)
+    if isinstance(document, str):
+        try:
+            document.encode()
+        except UnicodeEncodeError as problem:
+            raise PolicyError(
+                "a lone surrogate",
+                code="policy.utf8",
+                where=f"character {problem.start}",
+                hint="decode the text with its real encoding",
+            ) from None
+        return document
+    raise UsageError(
+        f"a policy of type {type(document).__name__}", code="usage.policy", hint="give JSON text, bytes, a mapping or a Path"
+    )
+
+
+def _not_json(value: object) -> object:
+    raise UsageError(
+        f"a value of type {type(value).__name__} in a policy", code="usage.policy", hint="a policy is made of JSON values"
+    )
+
+
+def _schema_text(schema: Schema | None) -> str:
+    if isinstance(schema, Mapping):
+        return json.dumps(schema)
+    if isinstance(schema, bytes):
+        return schema.decode(errors="replace")
+    if isinstance(schema, str) and schema.lstrip().startswith("{"):
+        return schema
+    return Path(str(schema)).read_text(encoding="utf-8")
+
+
+# ---- fields of documents that come without a schema ----
+
+
+def _guess(documents: list[tuple[str, str]]) -> Types:
+    """Fields that the conditions read and the tests set. Types that no test shows are chosen so that the checker finds the fewest
+    errors, field by field."""
+    types: Types = {}
+    shown: set[tuple[str, str]] = set()
+    for _, text in documents:
+        try:
+            document = json.loads(text)
+        except ValueError:
+            continue  # the compiler says what is wrong, and where
+        if not isinstance(document, dict):
+            continue
+        for rule in [*_objects(document.get("rules")), *_objects(document.get("invariants"))]:
+            for role, name in _NAMES.findall(str(rule.get("when", ""))):
+                if name not in _IMPLICIT[role]:
+                    types.setdefault((role, name), _TYPES[0])
+        for test in _objects(document.get("tests")):
+            types = _types_of_values(types, _objects([test.get("task")]), _objects([test.get("candidate")]), shown)
+
+    def errors() -> int:
+        return sum(entry["error"] for entry in _core.PolicySet.compile(documents, _schema_of(types))[1])
+
+    fewest = errors()
+    for _ in range(2):
+        for name in types:
+            if fewest == 0:
+                return types
+            best = types[name]
+            for kind in _WIDER.get(best, ()) if name in shown else _TYPES:
+                types[name] = kind
+                if (count := errors()) < fewest:
+                    fewest, best = count, kind
+            types[name] = best
+    return types
+
+
+def _objects(values: object) -> list[dict[str, Any]]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
+
+
+def _mappings(rows: object, what: str) -> list[dict[str, Any]]:
+    if isinstance(rows, (bytes, bytearray)):
+        content = bytes(rows)
+    elif hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
+        raise UsageError(
+            "a table for a policy without schema", code="usage.no_schema", where=what, hint="compile the policy with schema=…"
+        )
+    elif isinstance(rows, Mapping):
+        return [dict(rows)]
+    elif isinstance(rows, Sequence) and not isinstance(rows, str) and all(isinstance(row, Mapping) for row in rows):
+        return [dict(row) for row in rows]
+    else:
+        content = encode(rows, what)
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return []  # the reader says what is wrong
+    return _objects(parsed if isinstance(parsed, list) else [parsed])
+
+
+def _types_of_values(
+    known: Types, tasks: list[dict[str, Any]], candidates: list[dict[str, Any]], shown: set[tuple[str, str]] | None = None
+) -> Types:
+    """The types, corrected by values: what is given decides, but that whole numbers are doubles too and texts may be times."""
+    types = dict(known)
+    for rows, roles in ((tasks, ("task",)), (candidates, ("action", "candidate"))):
+        for row in rows:
+            for name, value in row.items():
+                kind = _type_of(value)
+                homes = [role for role in roles if (role, name) in types] or [roles[0]]
+                for role in homes:
+                    if kind is None or name in _IMPLICIT[role]:
+                        continue
+                    types[role, name] = _joined(types.get((role, name)), kind)
+                    if shown is not None:
+                        shown.add((role, name))
+    return types
+
+
+def _type_of(value: object) -> str | None:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int"
+    if isinstance(value, float):
+        return "double"
+    if isinstance(value, str):
+        return "string"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return "list<string>"
+    if hasattr(value, "tzinfo"):
+        return "timestamp"
+    return None
+
+
+def _joined(known: str | None, given: str) -> str:
+    if known == "double" and given == "int":
+        return "double"
+    if known == "timestamp" and given in {"int", "string"}:
+        return "timestamp"
+    return given
+
+
+def _schema_of(types: Types) -> str:
+    document: dict[str, list[dict[str, object]]] = {role: [] for role in _ROLES}
+    for (role, name), kind in types.items():
+        document[role].append({"name": name, "type": kind, "optional": True})
+    return json.dumps(document)
