@@ -163,8 +163,8 @@ result<lbfgs_report> minimise_smooth(const std::function<double(std::span<const 
 
 }  // namespace detail
 
-OPSPILOT_INLINE std::string_view name(lbfgs_stop reason) noexcept {
-    switch (reason) {
+OPSPILOT_INLINE std::string_view name(lbfgs_stop why) noexcept {
+    switch (why) {
         case lbfgs_stop::gradient: return "gradient";
         case lbfgs_stop::decrease: return "decrease";
         case lbfgs_stop::iterations: return "iterations";

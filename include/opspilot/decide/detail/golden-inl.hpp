@@ -88,7 +88,7 @@ inline bool reachable(const bundle::impl& b, verdict v) {
         case verdict::require_approval: return certified && has_effect({"require_approval"});
         case verdict::suggest: return b.ranking.has_value() || b.baseline.has_value();
         case verdict::escalate: return b.generate.has_value() || has_effect({"escalate"});
-        case verdict::abstain: return (b.confidence && b.confidence->abstain_below > 0) || has_effect({"forbid", "allow_only"});
+        case verdict::abstain: return b.confidence && b.confidence->abstain_below > 0;
     }
     return true;
 }
