@@ -25,6 +25,7 @@ _YEAR_US: Final = 365 * 86_400_000_000
 #: The log does not grow older: its certificate holds long enough to try the bundle years later.
 _VALID_YEARS: Final = 20
 UNIT: Final = "one decision per dialogue, drawn by a hash of the dialogue"
+NOT_COVERED: Final = "other operators, other tasks, later times"
 
 
 def document(value: object) -> bytes:
@@ -33,14 +34,16 @@ def document(value: object) -> bytes:
 
 
 def stages(models: Sequence[str]) -> Json:
-    """rank/stages.json of the classifier, the choice model and the trees."""
+    """rank/stages.json: the last model ranks, the first takes over when it fails."""
     declared = {
         "intent": {"kind": "text_classifier", "model": "rank/intent.model", "classes_from": "action.id"},
+        "slate": {"kind": "text_classifier", "model": "rank/slate.model", "classes_from": "action.id"},
         "choice": {"kind": "choice", "model": "rank/choice.model"},
         "trees": {"kind": "trees", "model": "rank/trees.txt"},
     }
     listed = [{"name": name, **declared[name]} for name in models]
-    return {"version": 1, "stages": listed, "rank_by": models[-1], "linear": models[0], "override": models[0]}
+    document: Json = {"version": 1, "stages": listed, "rank_by": models[-1], "linear": models[0]}
+    return document | ({"override": "intent"} if "intent" in models else {})
 
 
 def model_fingerprint(features: Features, parts: Parts) -> str:
@@ -61,20 +64,21 @@ class Confidence:
     threshold: Threshold | None
     model: str
     window: tuple[int, int]
+    abstain_below: float = ABSTAIN_BELOW
 
     def document(self) -> Json:
         calibrator: Json = {"kind": "none", "input": "probability"}
         if self.curve is not None:
             calibrator = {"kind": "platt", "input": "probability", "a": self.curve.a_, "b": self.curve.b_}
         thresholds = [] if self.threshold is None else [self._threshold(self.threshold)]
-        return {"version": 1, "calibrator": calibrator, "abstain_below": ABSTAIN_BELOW, "thresholds": thresholds}
+        return {"version": 1, "calibrator": calibrator, "abstain_below": self.abstain_below, "thresholds": thresholds}
 
     def _threshold(self, certified: Threshold) -> Json:
         certificate: Json = {
             "model_fingerprint": self.model,
             "calibrator": "none" if self.curve is None else "platt",
             "sampling_unit": UNIT,
-            "not_covered": "other operators, other tasks, later times",
+            "not_covered": NOT_COVERED,
             "n": certified.n,
             "automated": certified.automated,
             "errors": certified.errors,
@@ -119,8 +123,9 @@ def parity_rows(
     """parity.jsonl from the matrices of the training run."""
     lines = []
     for t, (task, note) in enumerate(zip(tasks, notes, strict=True)):
-        index, value = (part[x.offsets[t] : x.offsets[t + 1]] for part in (x.index, x.value))
-        sparse, base = {}, 0
+        index, value = x.index[x.offsets[t] : x.offsets[t + 1]], x.value[x.offsets[t] : x.offsets[t + 1]]
+        sparse: dict[str, tuple[parity.Words, parity.Floats]] = {}
+        base = 0
         for name, dimension in features.blocks:
             own = (index >= base) & (index < base + dimension)
             sparse[name] = (index[own] - base, value[own])

@@ -13,12 +13,18 @@ _PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
 _TWICE: Final = 2
 #: Steps of a chart that stand for what a back end answered.
 _OUTCOMES: Final = frozenset(
-    "query query_check query_book query_success query_failure available unavailable correct incorrect noanswer".split()
+    (
+        *("query", "query_check", "query_book", "query_success", "query_failure"),
+        *("available", "unavailable", "correct", "incorrect", "noanswer"),
+    )
 )
 #: An action counts as never said before a query when train says it so at most once in a hundred times.
 _RARELY: Final = 0.01
 _DOMAINS: Final = frozenset(
-    "apartment bank doctor hotel meeting party plane restaurant ride spaceship trip trivia weather".split()
+    (
+        *("apartment", "bank", "doctor", "hotel", "meeting", "party", "plane"),
+        *("restaurant", "ride", "spaceship", "trip", "trivia", "weather"),
+    )
 )
 #: What an action does, by words of its role; the first that occurs decides.
 _STAGES: Final = (

@@ -283,9 +283,7 @@ def _label(row: Mapping[str, str]) -> Label:
 # What the customer has said already, by slot of the back-end call
 
 
-def learn_values(
-    tasks: Mapping[str, Any], dialogues: Sequence[Mapping[str, Any]], train: Container[int]
-) -> SlotValues:
+def learn_values(tasks: Mapping[str, Any], dialogues: Sequence[Mapping[str, Any]], train: Container[int]) -> SlotValues:
     """Per task and input of its API the values that name it: the listed ones, and free ones frequent in ``train``."""
     used: Counter[tuple[str, str, str]] = Counter()
     for dialogue in dialogues:

@@ -236,7 +236,13 @@ _HABITS: Final[Mapping[str, list[Any]]] = {
     "mentioned": [_TASK, _LAST, _MENTIONED, _WAITING],
     "acts": [_TASK, _LAST, {"input": "task.history", "kind": "set"}],
     "steps": [_LAST, "task.api_steps_left", {"input": "task.api_steps", "edges": [1]}, _WAITING],
-    "queries": [_TASK, _LAST, _WAITING, {"input": "task.queried", "last": 1, "missing": ""}, {"input": "task.queried", "last": 2, "missing": ""}],
+    "queries": [
+        _TASK,
+        _LAST,
+        _WAITING,
+        {"input": "task.queried", "last": 1, "missing": ""},
+        {"input": "task.queried", "last": 2, "missing": ""},
+    ],
     "phrase": [_LAST, {"input": "task.customer_text", "kind": "phrase", "head": 7, "symbols": "?!"}],
 }
 _FEWEST: Final = 3

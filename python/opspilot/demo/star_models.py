@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
 from opspilot import _core
 from opspilot.demo.star_data import OVERRIDE
 from opspilot.features import Features, TrainingSet, Transformed
@@ -67,21 +66,33 @@ class Choices:
 
 
 def fit_classifier(
-    features: Features, x: Transformed, choices: Choices, ids: Sequence[str], folds: npt.NDArray[np.uint32], threads: int = THREADS
+    features: Features,
+    x: Transformed,
+    choices: Choices,
+    ids: Sequence[str],
+    folds: npt.NDArray[np.uint32],
+    *,
+    name: str = "intent",
+    override: bool = True,
+    **options: Any,
 ) -> tuple[bytes, StageScores]:
-    """Softmax over each decision's own candidates and "override", on all sparse blocks."""
-    classes = [*ids, OVERRIDE]
-    allowed = np.insert(choices.rows, choices.offsets[1:], len(ids)).astype(np.uint32)
-    ends = choices.offsets + np.arange(len(choices.offsets))
-    place = np.where(choices.chosen < 0, choices.sizes, choices.chosen)
-    labels = allowed[ends[:-1] + place]
+    """Softmax over each decision's own candidates, and "override" where that can happen, on all sparse blocks."""
+    classes, ends, allowed = [*ids], choices.offsets, choices.rows
+    own = np.ones(len(allowed), dtype=bool)
+    if override:
+        classes.append(OVERRIDE)
+        ends = choices.offsets + np.arange(len(choices.offsets))
+        allowed = np.insert(choices.rows, choices.offsets[1:], len(ids)).astype(np.uint32)
+        own = np.ones(len(allowed), dtype=bool)
+        own[ends[1:] - 1] = False
+    labels = allowed[ends[:-1] + np.where(choices.chosen < 0, choices.sizes, choices.chosen)]
     data = _core.ClassifierData(
         features.blocks, classes, x.offsets, x.index, x.value, labels, ends, allowed, fingerprint=features.fingerprint
     )
-    model, found, _ = data.cross_fit({**_LINEAR, "max_entries": _CLASSIFIER_ENTRIES}, folds, threads)
-    own = np.ones(len(allowed), dtype=bool)
-    own[ends[1:] - 1] = False
-    return model, StageScores("intent", found[own], np.exp(found[~own]))
+    settings = {**_LINEAR, "max_entries": _CLASSIFIER_ENTRIES, **options}
+    model, found, _ = data.cross_fit(settings, folds, THREADS)
+    none = np.exp(found[~own]) if override else np.zeros(len(choices.chosen))
+    return model, StageScores(name, found[own], none)
 
 
 def fit_choice(
@@ -90,7 +101,6 @@ def fit_choice(
     choices: Choices,
     catalogue: Sequence[Mapping[str, Any]],
     folds: npt.NDArray[np.uint32],
-    threads: int = THREADS,
 ) -> tuple[bytes, StageScores]:
     """Conditional logit on the context block; what actions of one role or stage have in common is learned once."""
     (block, dimension), *_ = features.blocks
@@ -117,7 +127,7 @@ def fit_choice(
         choices.chosen,
         fingerprint=features.fingerprint,
     )
-    model, found, outside, _ = data.cross_fit({**_LINEAR, "max_entries": _CHOICE_ENTRIES}, folds, threads)
+    model, found, outside, _ = data.cross_fit({**_LINEAR, "max_entries": _CHOICE_ENTRIES}, folds, THREADS)
     return model, StageScores("choice", found, np.exp(outside))
 
 
@@ -133,8 +143,9 @@ def stage_columns(stage: StageScores, choices: Choices) -> dict[str, Floats32]:
         else:
             margin[first:last] = 0.0
     prefix = f"stage.{stage.name}"
-    override = np.repeat(stage.override, choices.sizes)
-    columns = {prefix: score, f"{prefix}.rank": rank, f"{prefix}.margin": margin, f"{prefix}.override": override}
+    columns = {prefix: score, f"{prefix}.rank": rank, f"{prefix}.margin": margin}
+    if stage.override.any():
+        columns[f"{prefix}.override"] = np.repeat(stage.override, choices.sizes)
     return {name: values.astype(np.float32) for name, values in columns.items()}
 
 

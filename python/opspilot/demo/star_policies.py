@@ -129,7 +129,12 @@ def business() -> Json:
             "because": "The flow chart prescribes this step next.",
         },
     ]
-    success = {"id": "hotel_reservation_succeeded", "stage": "success", "after_query": True, "predecessors": ["hotel_book/query_success"]}
+    success = {
+        "id": "hotel_reservation_succeeded",
+        "stage": "success",
+        "after_query": True,
+        "predecessors": ["hotel_book/query_success"],
+    }
     tests = [
         _test({}, success, allowed=False, rule="no-result-before-query"),
         _test({"queries": 1}, success, allowed=True, verdict="auto_execute"),

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-
 from opspilot.demo import star_data
 from opspilot.demo.star_data import Decision
 
