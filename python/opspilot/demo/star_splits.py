@@ -40,12 +40,18 @@ class StarLog:
 
 
 def read_log(folder: Path, moved: int = MOVED) -> StarLog:
-    """Reads the log; ValueError where its two files disagree.  Everything learned here is learned from train."""
-    tasks, dialogues = star_data.read_tasks(folder), list(star_data.read_dialogues(folder))
+    """Reads the log; ValueError where its two files disagree."""
+    dialogues = list(star_data.read_dialogues(folder))
+    return make_log(star_data.read_tasks(folder), dialogues, star_data.read_decision_rows(folder), moved)
+
+
+def make_log(
+    tasks: Mapping[str, Any], dialogues: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, str]], moved: int = MOVED
+) -> StarLog:
+    """The log from its raw contents.  What is learned for the records, the values of slots, is learned from train alone."""
     parts = divide({d["id"]: d["split"] for d in dialogues}, moved)
     train = frozenset(i for i, part in parts.items() if part == TRAIN)
-    values = star_data.learn_values(tasks, dialogues, train)
-    decisions = star_data.join(tasks, values, dialogues, star_data.read_decision_rows(folder))
+    decisions = star_data.join(tasks, star_data.learn_values(tasks, dialogues, train), dialogues, rows)
     started = [d["start_unix"] * 1_000_000 for d in dialogues if d["start_unix"] > 0]
     return StarLog(tasks, decisions, parts, min(started), max(started))
 
