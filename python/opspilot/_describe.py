@@ -44,7 +44,12 @@ def _short(value: object) -> str:
 
 
 def _is_table(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 0 and all(isinstance(row, Mapping) for row in value)
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and len(value) > 0
+        and all(isinstance(row, Mapping) for row in value)
+    )
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -101,9 +106,13 @@ def as_html(about: Mapping[str, Any]) -> str:
         elif _is_table(value):
             names = _columns(value)
             head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-            body = "".join("<tr>" + "".join(f"<td>{html.escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>" for row in value)
+            body = "".join(
+                "<tr>" + "".join(f"<td>{html.escape(_cell(row.get(name)))}</td>" for name in names) + "</tr>" for row in value
+            )
             cell = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         else:
             cell = html.escape(_cell(value))
-        rows.append(f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(key.replace('_', ' '))}</th><td>{cell}</td></tr>")
+        rows.append(
+            f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(key.replace('_', ' '))}</th><td>{cell}</td></tr>"
+        )
     return f"<table>{''.join(rows)}</table>"

@@ -65,7 +65,11 @@ def _plain(value: object) -> object:
         return sorted(value)
     if isinstance(value, Mapping):
         return dict(value)
-    raise UsageError(f"a value of type {type(value).__name__}", code="usage.value", hint="fields are bool, int, float, str, list of str or datetime")
+    raise UsageError(
+        f"a value of type {type(value).__name__}",
+        code="usage.value",
+        hint="fields are bool, int, float, str, list of str or datetime",
+    )
 
 
 def _without_nan(value: object, where: str) -> object:

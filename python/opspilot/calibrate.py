@@ -59,7 +59,13 @@ class Threshold(Described):
 
     def _description(self) -> dict[str, Any]:
         about = {key: getattr(self, key) for key in ("value", "sufficient", "coverage", "risk_upper", "n", "automated", "errors")}
-        return {"kind": "automation threshold", **about, "needed": self.needed, "max_risk": self.max_risk, "confidence": self.confidence}
+        return {
+            "kind": "automation threshold",
+            **about,
+            "needed": self.needed,
+            "max_risk": self.max_risk,
+            "confidence": self.confidence,
+        }
 
 
 def automation_threshold(

@@ -55,7 +55,9 @@ class Bundle(Described):
             return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(dict(directory))))
         root = Path(directory)
         if not root.is_dir():
-            raise BundleError(f"{root} is no folder", code="bundle.no_folder", where=str(root), hint="give the folder that holds bundle.json")
+            raise BundleError(
+                f"{root} is no folder", code="bundle.no_folder", where=str(root), hint="give the folder that holds bundle.json"
+            )
         parts = {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
         return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(parts)))
 
@@ -250,9 +252,16 @@ class Engine:
     ``audit`` receives one JSON line per decision. ``seed`` is reserved for exploration and changes nothing yet.
     """
 
-    def __init__(self, bundle: Bundle, overlays: Mapping[str, object] | None = None, audit: Audit | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, bundle: Bundle, overlays: Mapping[str, object] | None = None, audit: Audit | None = None, seed: int = 0
+    ) -> None:
         if overlays:
-            raise UsageError("overlays are not part of this release", code="usage.overlays", where="overlays", hint="build one bundle per client")
+            raise UsageError(
+                "overlays are not part of this release",
+                code="usage.overlays",
+                where="overlays",
+                hint="build one bundle per client",
+            )
         self._core = _core.Engine(bundle._core)
         self._bundle = bundle
         self._seed = seed
@@ -291,7 +300,9 @@ class Engine:
     def swap(self, bundle: Bundle | None = None, policy: object = None, overlay: object = None) -> None:
         """Publishes another bundle; decisions in flight finish on the one they began with."""
         if bundle is None or policy is not None or overlay is not None:
-            raise UsageError("only whole bundles can be swapped in this release", code="usage.swap", where="swap", hint="pass bundle=")
+            raise UsageError(
+                "only whole bundles can be swapped in this release", code="usage.swap", where="swap", hint="pass bundle="
+            )
         self._core.swap(bundle._core)
 
     def rollback(self) -> None:

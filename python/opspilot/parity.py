@@ -42,7 +42,9 @@ def row(
 ) -> bytes:
     """One line of parity.jsonl from what training holds in its hands."""
     line: dict[str, Any] = {"task": dict(task), "now": now, "columns": list(columns), "values": _base64(values.astype("<f4"))}
-    line["sparse"] = {name: [_base64(index.astype("<u4")), _base64(value.astype("<f4"))] for name, (index, value) in sparse.items()}
+    line["sparse"] = {
+        name: [_base64(index.astype("<u4")), _base64(value.astype("<f4"))] for name, (index, value) in sparse.items()
+    }
     if candidates is not None:
         line["candidates"] = [dict(candidate) for candidate in candidates]
     if note:
@@ -55,7 +57,10 @@ def check(bundle: Bundle) -> dict[str, Any]:
     stored = bundle.part("parity.jsonl")
     if not stored:
         raise BundleError(
-            "the bundle holds no parity rows", code="bundle.no_parity", where="parity.jsonl", hint="store them when the models are trained"
+            "the bundle holds no parity rows",
+            code="bundle.no_parity",
+            where="parity.jsonl",
+            hint="store them when the models are trained",
         )
     about = bundle._description()["features"]
     columns, blocks = list(about["columns"]), [block["name"] for block in about["sparse_blocks"]]
@@ -84,7 +89,9 @@ def check(bundle: Bundle) -> dict[str, Any]:
                 continue
             together = engine.features([lines[number]["task"] for number in group], _with_index(lines, group), now)
             for number, computed in zip(group, together, strict=True):
-                result["batch_mismatches"] += len(_differences(_stored(lines[number], columns, blocks, number), computed, columns, blocks))
+                result["batch_mismatches"] += len(
+                    _differences(_stored(lines[number], columns, blocks, number), computed, columns, blocks)
+                )
     result["mismatches"] = result["single_mismatches"] + result["batch_mismatches"]
     result["examples"] = examples
     result["notes"] = sorted({line["note"] for line in lines if "note" in line})
@@ -107,7 +114,13 @@ def _stored(line: Mapping[str, Any], columns: Sequence[str], blocks: Sequence[st
             hint="store parity rows again when the features change",
         )
     values = np.frombuffer(base64.b64decode(line["values"]), "<f4").reshape(-1, len(columns))
-    sparse = [(np.frombuffer(base64.b64decode(line["sparse"][b][0]), "<u4"), np.frombuffer(base64.b64decode(line["sparse"][b][1]), "<f4")) for b in blocks]
+    sparse = [
+        (
+            np.frombuffer(base64.b64decode(line["sparse"][b][0]), "<u4"),
+            np.frombuffer(base64.b64decode(line["sparse"][b][1]), "<f4"),
+        )
+        for b in blocks
+    ]
     return values, sparse
 
 
@@ -129,5 +142,3 @@ def _bits(values: Floats) -> Words:
 
 def _base64(values: npt.NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
-
-

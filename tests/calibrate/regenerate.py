@@ -1,6 +1,6 @@
 """Rebuilds tests/calibrate/data/*.json from scipy and scikit-learn.
 
-    python tests/calibrate/regenerate.py        (scipy 1.17.1, scikit-learn 1.9.1)
+python tests/calibrate/regenerate.py        (scipy 1.17.1, scikit-learn 1.9.1)
 """
 
 import json
@@ -46,8 +46,14 @@ def platt_cases():
         label = (rng.uniform(size=n) < expit(slope * margin + shift)).astype(int)
         score = np.round(margin * scale, 4)
         a, b = _sigmoid_calibration(score, label)
-        yield {"name": name, "score": score.tolist(), "label": label.tolist(), "a": float(a), "b": float(b),
-               "objective": objective(a, b, score, label)}
+        yield {
+            "name": name,
+            "score": score.tolist(),
+            "label": label.tolist(),
+            "a": float(a),
+            "b": float(b),
+            "objective": objective(a, b, score, label),
+        }
 
 
 def binomial_values():

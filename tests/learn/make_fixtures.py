@@ -6,6 +6,7 @@ numbers: "name count" and the numbers on the next line. Inputs are multiples of 
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def conditional_logit() -> None:
     truth = np.array([0.8, -0.3, 1.5])
     group = np.repeat(np.arange(150), np.diff(offsets))
     chosen = []
-    for a, b in zip(offsets[:-1], offsets[1:], strict=True):
+    for a, b in itertools.pairwise(offsets):
         chosen.append(int(np.argmax(x[a:b] @ truth + rng.gumbel(size=b - a))))
     y = np.zeros(offsets[-1])
     y[offsets[:-1] + chosen] = 1
@@ -59,13 +60,13 @@ def crossed_choice() -> None:
     l2, bias_l2 = 0.7, 0.3
     slots_count = ids + kinds + 1
     offsets = groups(rng, n, 1, 5)
-    ident = np.concatenate([rng.permutation(ids)[: b - a] for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+    ident = np.concatenate([rng.permutation(ids)[: b - a] for a, b in itertools.pairwise(offsets)])
     kind = ids + ident % kinds
     slots = np.c_[ident, kind]
     slots[rng.random(len(slots)) < 0.1, 1] = 0xFFFFFFFF
     dense = grid(rng.normal(size=(offsets[-1], columns)))
     text = np.where(rng.random((n, tokens)) < 0.3, grid(rng.random((n, tokens)) + 0.1), 0)
-    chosen = np.array([rng.integers(-1, b - a) for a, b in zip(offsets[:-1], offsets[1:], strict=True)])
+    chosen = np.array([rng.integers(-1, b - a) for a, b in itertools.pairwise(offsets)])
     weight = grid(rng.random(n) + 0.5)
 
     def unpack(w: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -78,7 +79,7 @@ def crossed_choice() -> None:
         sums = bias + text @ table
         total = l2 / 2 * (np.sum(table**2) + np.sum(beta**2)) + bias_l2 / 2 * np.sum(bias**2)
         slope_sums, slope_beta = np.zeros_like(sums), l2 * beta
-        for t, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+        for t, (a, b) in enumerate(itertools.pairwise(offsets)):
             u = np.r_[dense[a:b] @ beta, sums[t, -1]]
             for i in range(a, b):
                 u[i - a] += sum(sums[t, s] for s in slots[i] if s != 0xFFFFFFFF)

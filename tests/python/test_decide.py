@@ -51,7 +51,13 @@ DOCUMENTS: dict[str, Any] = {
         "layer": "compliance",
         "version": "1",
         "rules": [
-            {"id": "fraud", "when": "task.intent == 'fraud'", "effect": "escalate", "queue": "trust", "because": "Fraud goes to a person."}
+            {
+                "id": "fraud",
+                "when": "task.intent == 'fraud'",
+                "effect": "escalate",
+                "queue": "trust",
+                "because": "Fraud goes to a person.",
+            }
         ],
     },
     "rollout.json": {"stage": "live"},
@@ -82,7 +88,12 @@ def test_a_bundle_survives_files_folders_and_pickle(bundle: op.Bundle, tmp_path:
     folder.mkdir()
     bundle.save(folder)
     assert (folder / "rank" / "linear.json").is_file()
-    for copy in (op.Bundle.load(packed), op.Bundle.load(packed.read_bytes()), op.Bundle.load(folder), pickle.loads(pickle.dumps(bundle))):
+    for copy in (
+        op.Bundle.load(packed),
+        op.Bundle.load(packed.read_bytes()),
+        op.Bundle.load(folder),
+        pickle.loads(pickle.dumps(bundle)),
+    ):
         assert copy.fingerprint == bundle.fingerprint
         assert copy == bundle
     assert len(bundle.fingerprint) == 64
@@ -123,7 +134,7 @@ def test_times_are_integers_or_aware(engine: op.Engine) -> None:
     by_number = engine.decide({"intent": "refund"}, now=NOW)
     by_time = engine.decide({"intent": "refund"}, now=datetime.fromtimestamp(NOW / 1e6, UTC))
     assert by_number.id == by_time.id
-    for now in (datetime(2024, 1, 1), 1.5, "2024"):  # noqa: DTZ001
+    for now in (datetime(2024, 1, 1), 1.5, "2024"):
         with pytest.raises(op.UsageError):
             engine.decide({"intent": "refund"}, now=now)
 
@@ -134,7 +145,12 @@ def test_rows_in_every_form_give_the_same_decision(engine: op.Engine) -> None:
     plain = engine.decide(task, rows, now=NOW)
     arrow = pa.table({"id": ["ask", "refund", "explain"], "match": [0.5, None, float("nan")]})
     coded = arrow.set_column(0, "id", arrow["id"].dictionary_encode())
-    forms = [json.dumps([{"id": "ask", "match": 0.5}, {"id": "refund"}, {"id": "explain"}]).encode(), arrow, coded, pl.DataFrame(arrow)]
+    forms = [
+        json.dumps([{"id": "ask", "match": 0.5}, {"id": "refund"}, {"id": "explain"}]).encode(),
+        arrow,
+        coded,
+        pl.DataFrame(arrow),
+    ]
     forms += [arrow.to_batches()[0], pa.concat_tables([arrow.slice(0, 1), arrow.slice(1)])]
     for form in forms:
         assert engine.decide(task, form, now=NOW).record(64) == plain.record(64)
@@ -159,7 +175,11 @@ def test_a_batch_gives_the_answers_of_single_decisions(engine: op.Engine) -> Non
         table = recording.decide_batch(task_form, candidate_form, now=NOW)
         assert len(table) == 30
         singles = [
-            engine.decide(tasks[t], [{k: v for k, v in row.items() if k != "task_index"} for row in offered if row["task_index"] == t], now=NOW)
+            engine.decide(
+                tasks[t],
+                [{k: v for k, v in row.items() if k != "task_index"} for row in offered if row["task_index"] == t],
+                now=NOW,
+            )
             for t in range(30)
         ]
         assert table.column("id") == [d.id for d in singles]
@@ -190,7 +210,9 @@ def test_a_batch_gives_the_answers_of_single_decisions(engine: op.Engine) -> Non
         (3, None, op.UsageError, "mapping"),
     ],
 )
-def test_bad_input_names_place_and_cure(engine: op.Engine, task: object, candidates: object, error: type[op.Error], text: str) -> None:
+def test_bad_input_names_place_and_cure(
+    engine: op.Engine, task: object, candidates: object, error: type[op.Error], text: str
+) -> None:
     with pytest.raises(error) as raised:
         engine.decide(task, candidates, now=NOW)
     assert text in str(raised.value)

@@ -14,8 +14,29 @@ import numpy as np
 HERE = Path(__file__).parent / "fixtures"
 ZERO = np.float64(np.float32(1e-35))
 SPECIAL = np.array(
-    [0.0, -0.0, np.nan, np.inf, -np.inf, ZERO, -ZERO, np.nextafter(ZERO, 1), -np.nextafter(ZERO, 1)]
-    + [1e-36, -1e-36, -0.5, -1.0, -2.0, 31.0, 32.0, 1e9, 3e9, 1e300, 2.5, 0.999]
+    [
+        0.0,
+        -0.0,
+        np.nan,
+        np.inf,
+        -np.inf,
+        ZERO,
+        -ZERO,
+        np.nextafter(ZERO, 1),
+        -np.nextafter(ZERO, 1),
+        1e-36,
+        -1e-36,
+        -0.5,
+        -1.0,
+        -2.0,
+        31.0,
+        32.0,
+        1000000000.0,
+        3000000000.0,
+        1e300,
+        2.5,
+        0.999,
+    ]
 )
 
 
