@@ -41,7 +41,21 @@ struct transformed {
 };
 
 /// Dense rows of all candidates and one sparse row per task, its columns running through all blocks.
-py::dict transform(const feature_plan& plan, const training_data& data, bool out_of_fold, std::size_t threads) {
+/// A plan, and the set it was fitted on: the plan knows texts by the codes they have there.
+struct fitted_plan {
+    feature_plan plan;
+    const training_data* home;
+};
+
+py::dict transform(const fitted_plan& fitted, training_data& data, bool out_of_fold, std::size_t threads) {
+    // The codes of another set are others: there the plan is read again, as a bundle reads it.
+    const bool at_home = fitted.home == &data;
+    if (out_of_fold && !at_home)
+        raise(error{error_kind::usage, "usage.out_of_fold", "out of fold on another set than the plan was fitted on", "data",
+                    "give the set that was given to fit"});
+    const feature_plan elsewhere =
+        at_home ? feature_plan{} : unwrap(feature_plan::parse(fitted.plan.to_json(), data.declared(), data.strings()));
+    const feature_plan& plan = at_home ? fitted.plan : elsewhere;
     const training_set set = data.view();
     const std::size_t tasks = data.tasks();
     const std::size_t columns = plan.names().size();
@@ -333,7 +347,7 @@ void bind_learn(py::module_& m) {
         .def_property_readonly("rows", &training_data::rows)
         .def_property_readonly("action_ids", &training_data::action_ids);
 
-    py::class_<feature_plan>(m, "FeaturePlan")
+    py::class_<fitted_plan>(m, "FeaturePlan")
         .def_static(
             "fit",
             [](const std::string& spec, const training_data& data) {
@@ -341,17 +355,18 @@ void bind_learn(py::module_& m) {
                     const py::gil_scoped_release unlocked;
                     return fit_features(spec, data.declared(), data.view());
                 }();
-                return unwrap(std::move(made));
+                return fitted_plan{unwrap(std::move(made)), &data};
             },
             py::arg("spec"), py::arg("data"), py::keep_alive<0, 2>())
         .def("transform", &transform, py::arg("data"), py::arg("out_of_fold") = false, py::arg("threads") = 1)
-        .def_property_readonly("document", &feature_plan::to_json)
-        .def_property_readonly("fingerprint", &feature_plan::fingerprint)
-        .def_property_readonly("columns",
-                               [](const feature_plan& p) { return std::vector<std::string>(p.names().begin(), p.names().end()); })
-        .def_property_readonly("blocks", [](const feature_plan& p) {
+        .def_property_readonly("document", [](const fitted_plan& p) { return p.plan.to_json(); })
+        .def_property_readonly("fingerprint", [](const fitted_plan& p) { return p.plan.fingerprint(); })
+        .def_property_readonly(
+            "columns",
+            [](const fitted_plan& p) { return std::vector<std::string>(p.plan.names().begin(), p.plan.names().end()); })
+        .def_property_readonly("blocks", [](const fitted_plan& p) {
             std::vector<std::pair<std::string, std::uint32_t>> out;
-            for (const sparse_block& b : p.sparse_blocks()) out.emplace_back(b.name, b.dimension);
+            for (const sparse_block& b : p.plan.sparse_blocks()) out.emplace_back(b.name, b.dimension);
             return out;
         });
     bind_classifier(m);

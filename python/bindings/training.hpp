@@ -38,6 +38,8 @@ public:
     [[nodiscard]] pybind11::array_t<std::uint32_t> rows() const;
     [[nodiscard]] pybind11::list action_ids() const;
     [[nodiscard]] const schema& declared() const noexcept { return schema_; }
+    /// The codes that the tables' texts have.
+    [[nodiscard]] dictionary& strings() noexcept { return strings_; }
 
 private:
     schema schema_;

@@ -1,10 +1,10 @@
 """opspilot decides: features, rankers, policies and certified confidence, with reasons and a record.
 
-    import opspilot as op
+import opspilot as op
 
-    engine = op.Engine(op.Bundle.load("support.opspilot"))
-    d = engine.decide({"id": "T-1", "text": "refund please"}, now=1_700_000_000_000_000)
-    d.verdict, d.action, d.probability, d.reasons
+engine = op.Engine(op.Bundle.load("support.opspilot"))
+d = engine.decide({"id": "T-1", "text": "refund please"}, now=1_700_000_000_000_000)
+d.verdict, d.action, d.probability, d.reasons
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from opspilot.errors import (
 )
 
 if TYPE_CHECKING:
-    from opspilot import calibrate, cel, policy
+    from opspilot import calibrate, cel, policy, report
     from opspilot.features import Features
     from opspilot.models import ChoiceModel, LinearRanker, Ranker, TextClassifier
     from opspilot.policy import Policy
@@ -63,6 +63,7 @@ __all__ = [
     "cel",
     "errors",
     "policy",
+    "report",
 ]
 
 #: Names that are loaded when they are first used, so that `import opspilot` stays quick.
@@ -70,6 +71,7 @@ _LATER = {
     "calibrate": "opspilot.calibrate",
     "cel": "opspilot.cel",
     "policy": "opspilot.policy",
+    "report": "opspilot.report",
     "Policy": "opspilot.policy",
     "Features": "opspilot.features",
     "ChoiceModel": "opspilot.models",

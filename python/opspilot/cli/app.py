@@ -50,7 +50,7 @@ def main() -> None:
         error.show()
         sys.exit(output.USAGE)
     except output.Failed as failed:
-        output.problem(str(failed), failed.code, as_json, failed.details)
+        output.problem(str(failed), failed.exit_code, as_json, failed.details)
     except Error as error:
         details = {"code": error.code, "where": error.where, "hint": error.hint}
         output.problem(str(error), output.BAD_INPUT, as_json, details)

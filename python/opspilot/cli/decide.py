@@ -39,7 +39,8 @@ def decide(
     about = decision.to_dict()
     about.pop("versions")
     about["ranked"] = [
-        {**row, "reasons": ", ".join(reason.get("rule") or reason["code"] for reason in row["reasons"])} for row in about["ranked"][:top]
+        {**row, "reasons": ", ".join(reason.get("rule") or reason["code"] for reason in row["reasons"])}
+        for row in about["ranked"][:top]
     ]
     about["reasons"] = [{"code": r["code"], "rule": r.get("rule", ""), "text": r["text"]} for r in about["reasons"]]
     output.console.print(as_text(about), markup=False, soft_wrap=True)

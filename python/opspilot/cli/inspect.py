@@ -23,7 +23,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON objec
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Versions, instruction sets and optional packages of this installation."""
-    about: dict[str, Any] = {"kind": "installation", "opspilot": op.__version__, "python": platform.python_version(), **_core.build_info()}
+    about: dict[str, Any] = {
+        "kind": "installation",
+        "opspilot": op.__version__,
+        "python": platform.python_version(),
+        **_core.build_info(),
+    }
     optional = {}
     for package, extra in (("lightgbm", "demo"), ("sklearn", "demo"), ("pyarrow", "arrow"), ("matplotlib", "plot")):
         try:

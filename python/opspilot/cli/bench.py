@@ -1,0 +1,102 @@
+"""bench: how fast a bundle decides here, and the rivals beside the parts that have one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+import opspilot as op
+from opspilot._bench import ONE_THREAD, decisions
+from opspilot.cli import output
+from opspilot.cli.app import app
+from opspilot.cli.inspect import Json
+
+
+@app.command()
+def bench(
+    bundle: Path,
+    candidates: Annotated[str, typer.Option(help="Candidate counts, with commas between.")] = "200,1000,2000",
+    seconds: Annotated[float, typer.Option(help="Time per candidate count.", min=0.05)] = 2.0,
+    rivals: Annotated[bool, typer.Option(help="Compare with numpy and scikit-learn, too.")] = True,
+    quick: Annotated[bool, typer.Option(help="To see that it runs, not for figures.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Latency of whole decisions on the bundle's golden tasks; linear scores and hashed text beside numpy and scikit-learn."""
+    counts = _counts(candidates)
+    loaded = op.Bundle.load(bundle)
+    result: dict[str, Any] = {"bundle": {"name": loaded.name, "version": loaded.version, "fingerprint": loaded.fingerprint}}
+    with output.working("whole decisions"):
+        result["decide"] = decisions.measure(loaded, counts, min(seconds, 0.1) if quick else seconds)
+    if rivals:
+        for name in ("linear", "text"):
+            with output.working(f"{name}, the rival beside"):
+                result[name] = _compare(name, quick)
+    if as_json:
+        output.show_json(result)
+    else:
+        _show(result)
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no list of whole numbers such as 200,1000", param_hint="--candidates") from None
+    if any(count < 1 or count > 100_000 for count in counts):
+        raise typer.BadParameter(f"'{text}': counts lie between 1 and 100000", param_hint="--candidates")
+    return counts
+
+
+def _compare(name: str, quick: bool) -> dict[str, Any]:
+    """A process of its own: its libraries must be told to keep to one thread before they are loaded."""
+    command = [sys.executable, "-m", f"opspilot._bench.{name}", *(["--quick"] if quick else [])]
+    done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return {"error": last}
+    measured: dict[str, Any] = json.loads(done.stdout)
+    return measured
+
+
+def _show(result: dict[str, Any]) -> None:
+    table = Table(title=f"Whole decisions of {result['bundle']['name']} {result['bundle']['version']}, one thread")
+    for name in ("candidates", "brought by", "p50 ms", "p99 ms", "decisions/s"):
+        table.add_column(name, justify="left" if name == "brought by" else "right")
+    for entry in result["decide"]:
+        table.add_row(
+            str(entry["candidates"]),
+            "the catalogue" if entry["source"] == "generated" else "the host",
+            f"{entry['p50_ms']:.3f}",
+            f"{entry['p99_ms']:.3f}",
+            f"{entry['decisions_per_s']:.0f}",
+        )
+    output.console.print(table)
+    if "linear" not in result:
+        return
+    table = Table(title="Beside the rival, medians of rounds in turn, one thread")
+    for name in ("what", "opspilot", "rival", "ratio"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    linear, text = result["linear"], result["text"]
+    if "error" in linear:
+        table.add_row("dense linear", "–", linear["error"], "–")
+    else:
+        took = linear["microseconds"]
+        shape = f"dense linear {linear['rows']} × {linear['columns']}, numpy X @ w"
+        table.add_row(
+            shape, f"{took['opspilot']['median']:.1f} µs", f"{took['numpy']['median']:.1f} µs", f"{linear['ratio']:.2f}"
+        )
+    if "error" in text:
+        table.add_row("hashed text", "–", text["error"], "–")
+    else:
+        for entry in (text["words"], text["words_and_characters"]):
+            speed = entry["megabytes_per_second"]
+            mine, other = (f"{speed[name]['median']:.1f} MB/s" for name in ("opspilot", "scikit-learn"))
+            table.add_row(f"hashed {entry['grams']}, HashingVectorizer", mine, other, f"{entry['ratio']:.1f}")
+    output.console.print(table)

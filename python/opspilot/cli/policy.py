@@ -1,0 +1,105 @@
+"""policy: check documents, run their tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from opspilot.cli import output
+from opspilot.cli.app import app
+from opspilot.cli.inspect import Json
+from opspilot.errors import PolicyError
+from opspilot.policy import Finding, Policy
+
+policy = typer.Typer(help="Policy documents: check them, run their own tests.", no_args_is_help=True)
+app.add_typer(policy, name="policy")
+
+Files = Annotated[list[Path], typer.Argument(help="Policy documents (JSON), of one or several layers.")]
+Schema = Annotated[Path | None, typer.Option(help="schema.json of the bundle; without it misspelt fields are not found.")]
+
+
+@policy.command()
+def check(files: Files, schema: Schema = None, as_json: Json = False) -> int:
+    """Compiles documents and shows what the checker finds. Exit 1 when one finding is an error."""
+    compiled, findings = _compile(files, schema)
+    errors = sum(finding.error for finding in findings)
+    if as_json:
+        about: dict[str, Any] = {"ok": errors == 0, "errors": errors, "warnings": len(findings) - errors}
+        about |= {"files": [str(file) for file in files], "rules": len(compiled.rules) if compiled else 0}
+        about["findings"] = [{name: getattr(finding, name) for name in finding.__slots__} for finding in findings]
+        output.show_json(about)
+        return output.FINE if errors == 0 else output.NO
+    if findings:
+        output.console.print(_findings(findings))
+    if compiled is not None:
+        output.console.print(
+            f"{len(compiled.rules)} rules in {_count(len(files), 'document')}, {_count(len(findings), 'warning')}"
+        )
+    else:
+        output.console.print(f"{_count(errors, 'error')}, {_count(len(findings) - errors, 'warning')}")
+    return output.FINE if errors == 0 else output.NO
+
+
+@policy.command()
+def test(files: Files, schema: Schema = None, as_json: Json = False) -> int:
+    """Runs the documents' own tests and says which rules none of them reaches. Exit 1 when a test fails."""
+    compiled, findings = _compile(files, schema)
+    if compiled is None:
+        first = next(finding for finding in findings if finding.error)
+        raise output.Failed(
+            f"{first.where}: {first.message}; {first.hint}", output.NO, code=first.code, where=first.where, hint=first.hint
+        )
+    results = compiled.run_tests()
+    failed = [result for result in results if not result.passed]
+    untested = [rule for rule, reached in compiled.coverage().items() if reached == 0]
+    if as_json:
+        about: dict[str, Any] = {"ok": not failed, "tests": len(results), "passed": len(results) - len(failed)}
+        about["failed"] = [{"document": r.document, "index": r.index, "message": r.message} for r in failed]
+        about["rules_without_test"] = untested
+        output.show_json(about)
+        return output.FINE if not failed else output.NO
+    if failed:
+        table = Table(title="Failed tests")
+        for name in ("document", "test", "what happened"):
+            table.add_column(name, overflow="fold")
+        for result in failed:
+            table.add_row(Text(result.document), str(result.index), Text(result.message))
+        output.console.print(table)
+    output.console.print(f"{len(results) - len(failed)} of {_count(len(results), 'test')} passed")
+    if untested:
+        output.console.print(Text(f"no test reaches: {', '.join(untested)}"))
+    return output.FINE if not failed else output.NO
+
+
+def _compile(files: list[Path], schema: Path | None) -> tuple[Policy | None, list[Finding]]:
+    """What cannot be read is an OSError (exit 4); what does not compile is a list of findings."""
+    for file in [*files, *([schema] if schema is not None else [])]:
+        file.read_bytes()
+    try:
+        compiled = Policy.compile(files, schema)
+    except PolicyError as error:
+        findings: list[Finding] = getattr(error, "findings", []) or [
+            Finding(True, error.code, "", error.message, error.where, error.hint)
+        ]
+        return None, findings
+    return compiled, compiled.findings
+
+
+def _findings(findings: list[Finding]) -> Table:
+    table = Table(title="Findings")
+    for name in ("", "rule", "where", "what", "cure"):
+        table.add_column(name, overflow="fold")
+    for finding in sorted(findings, key=lambda finding: not finding.error):
+        kind = Text("error", "bold red") if finding.error else Text("warning", "yellow")
+        table.add_row(
+            kind, Text(finding.rule), Text(finding.where), Text(f"{finding.message} [{finding.code}]"), Text(finding.hint)
+        )
+    return table
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,222 @@
+"""The command line: one JSON object with --json, exit codes 0 to 4, colours and progress on terminals only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BAD_RULES = {
+    "layer": "business",
+    "version": "1",
+    "rules": [{"id": "r", "when": "task.amount > ", "effect": "forbid", "because": "no"}],
+}
+RULES = {
+    "layer": "business",
+    "version": "1",
+    "rules": [
+        {"id": "cap", "when": "task.amount > 500.0", "effect": "require_approval", "because": "much"},
+        {"id": "never", "when": "task.amount < 0.0", "effect": "forbid", "because": "odd"},
+    ],
+    "tests": [{"task": {"amount": 900.0}, "candidate": {"id": "a"}, "expect": {"verdict": "require_approval", "rule": "cap"}}],
+}
+
+
+def opspilot(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "opspilot.cli", *map(str, arguments)]
+    environment = {key: value for key, value in os.environ.items() if key not in {"OPSPILOT_DATA", "NO_COLOR"}} | environment
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
+
+
+def one_object(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Exactly one object on stdout, and nothing that is not JSON."""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1, done.stdout
+    assert "\x1b" not in done.stdout
+    value = json.loads(lines[0], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    pytest.importorskip("lightgbm")
+    out = tmp_path_factory.mktemp("cli") / "made" / "here"
+    done = opspilot("demo", "--simulate", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # progress is for terminals
+    return out, one_object(done)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(RULES))
+    return file
+
+
+def test_demo_prints_what_is_promised_and_writes_four_things(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, result = demo
+    promised = {
+        "next_action": ("top1", "top3", "n"),
+        "slate": ("top1",),
+        "automation": ("n",),
+        "baseline": ("top1",),
+        "latency_ms": ("p50", "p99"),
+    }
+    numbers = [result[part][key] for part, keys in promised.items() for key in keys]
+    certified = result["automation"]["at_10"]
+    numbers += [certified[key] for key in ("share", "risk_upper", "test_error", "naive_share", "naive_test_error")]
+    numbers += [result["automation"]["at_5"][key] for key in ("share", "naive_share")]
+    assert all(isinstance(value, (int, float)) for value in numbers)
+    for key in ("risk_upper", "test_error", "naive_test_error"):  # may be null, must be there
+        assert key in result["automation"]["at_5"]
+    assert "plots" not in result
+    assert sorted(path.name for path in out.iterdir()) == ["bundle", "bundle.opspilot", "decisions.log", "report.html"]
+    assert (out / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_what_the_demo_wrote_passes_the_other_verbs(demo: tuple[Path, dict[str, Any]]) -> None:
+    out, result = demo
+    assert one_object(opspilot("check", out / "bundle.opspilot", "--json"))["fingerprint"] == result["fingerprint"]
+    assert one_object(opspilot("describe", out / "bundle", "--json"))["name"] == "simulated-support"
+    log = one_object(opspilot("describe", out / "decisions.log", "--json"))
+    assert log["records"] == result["automation"]["n"]
+    assert one_object(opspilot("parity", out / "bundle.opspilot", "--json"))["mismatches"] == 0
+
+
+def test_demo_without_data_names_the_cure(tmp_path: Path) -> None:
+    for done in (
+        opspilot("demo", "--data", tmp_path, "--out", tmp_path / "o", "--json"),
+        opspilot("demo", "--out", tmp_path / "o", "--json", OPSPILOT_DATA=str(tmp_path)),
+    ):
+        assert done.returncode == 3
+        refused = one_object(done)["error"]
+        assert "scripts/get_data.py" in refused["hint"] and "--simulate" in refused["hint"]
+        assert refused["code"] == "demo.no_data" and refused["where"] == str(tmp_path)
+    plain = opspilot("demo", "--data", tmp_path)
+    assert plain.returncode == 3 and plain.stdout == "" and "--simulate" in plain.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_demo_that_cannot_write_exits_with_4(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = opspilot("demo", "--simulate", "--out", tmp_path / "file" / "below", "--json")
+    assert done.returncode == 4 and one_object(done)["ok"] is False
+
+
+def test_bench_counts_and_rivals(demo: tuple[Path, dict[str, Any]]) -> None:
+    done = opspilot("bench", demo[0] / "bundle.opspilot", "--candidates", "10,60", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    result = one_object(done)
+    generated, few, many = result["decide"]
+    assert generated["source"] == "generated" and 20 <= generated["candidates"] <= 24
+    assert (few["candidates"], many["candidates"]) == (10, 60)  # below and beyond the catalogue's 24
+    for entry in result["decide"]:
+        assert 0 < entry["min_ms"] <= entry["p50_ms"] <= entry["p99_ms"] and entry["decisions"] >= 64
+    assert result["linear"]["rows"] == 2000 and result["linear"]["ratio"] > 0
+    assert result["linear"]["largest_difference"] < 1e-3
+    for grams in ("words", "words_and_characters"):
+        assert result["text"][grams]["ratio"] > 1
+        counts = result["text"][grams]["entries"]
+        assert counts["opspilot"] == pytest.approx(counts["scikit-learn"], rel=0.02)  # both count the same terms
+    table = opspilot("bench", demo[0] / "bundle.opspilot", "--candidates", "5", "--quick", "--no-rivals")
+    assert table.returncode == 0 and "the host" in table.stdout and "numpy" not in table.stdout
+
+
+def test_bench_refuses_what_is_no_count(demo: tuple[Path, dict[str, Any]]) -> None:
+    for counts in ("many", "0", "10,-1", "1000000"):
+        done = opspilot("bench", demo[0] / "bundle.opspilot", "--candidates", counts, "--json")
+        assert done.returncode == 2
+        assert one_object(done)["error"]["code"] == "usage"
+
+
+def test_policy_check_and_test(policy: Path) -> None:
+    checked = opspilot("policy", "check", policy, "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert one_object(checked)["rules"] == 2
+    tested = opspilot("policy", "test", policy, "--json")
+    assert tested.returncode == 0
+    assert one_object(tested) == {"ok": True, "tests": 1, "passed": 1, "failed": [], "rules_without_test": ["never"]}
+    assert "no test reaches: never" in opspilot("policy", "test", policy).stdout
+
+
+def test_policy_that_fails_its_test_exits_with_1(policy: Path) -> None:
+    broken = {**RULES, "tests": [{"task": {"amount": 1.0}, "candidate": {"id": "a"}, "expect": {"rule": "cap"}}]}
+    policy.write_text(json.dumps(broken))
+    done = opspilot("policy", "test", policy, "--json")
+    assert done.returncode == 1
+    (failed,) = one_object(done)["failed"]
+    assert failed["index"] == 0 and "cap" in failed["message"]
+    assert "Failed tests" in opspilot("policy", "test", policy).stdout
+
+
+def test_policy_findings_have_place_and_cure(policy: Path) -> None:
+    policy.write_text(json.dumps(BAD_RULES))
+    done = opspilot("policy", "check", policy, "--json")
+    assert done.returncode == 1
+    result = one_object(done)
+    assert not result["ok"] and result["errors"] >= 1
+    assert result["findings"][0]["where"] and result["findings"][0]["code"].startswith(("policy.", "cel."))
+    shown = opspilot("policy", "check", policy)
+    assert shown.returncode == 1 and "Findings" in shown.stdout
+    tested = opspilot("policy", "test", policy, "--json")
+    assert tested.returncode == 1 and one_object(tested)["error"]["code"] == result["findings"][0]["code"]
+
+
+def test_misspelt_fields_are_found_with_a_schema(policy: Path, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps({"task": [{"name": "amounts", "type": "double"}], "action": [], "candidate": []}))
+    result = one_object(opspilot("policy", "check", policy, "--schema", schema, "--json"))
+    assert not result["ok"] and "amounts" in json.dumps(result["findings"])
+
+
+def test_files_that_are_not_there_exit_with_4(tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    for arguments in (
+        ("check", missing),
+        ("policy", "check", missing),
+        ("policy", "test", missing),
+        ("bench", missing),
+        ("describe", missing),
+    ):
+        done = opspilot(*arguments, "--json")
+        assert done.returncode == 4, arguments
+        assert str(missing) in one_object(done)["error"]["message"]
+
+
+def test_a_broken_bundle_is_a_no_for_check_and_bad_input_elsewhere(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    content = bytearray((demo[0] / "bundle.opspilot").read_bytes())
+    content[len(content) // 2] ^= 1
+    broken = tmp_path / "broken.opspilot"
+    broken.write_bytes(content)
+    checked = opspilot("check", broken, "--json")
+    assert checked.returncode == 1
+    refused = one_object(checked)["error"]
+    assert refused["code"].startswith("bundle.") and refused["message"]
+    assert opspilot("check", broken).returncode == 1
+    for verb in ("bench", "parity", "describe"):
+        done = opspilot(verb, broken, "--json")
+        assert done.returncode == 3 and one_object(done)["error"]["code"] == refused["code"]
+
+
+def test_wrong_command_lines_exit_with_2() -> None:
+    for arguments in (("nothing",), ("demo", "--color", "red"), ("policy", "check"), ("bench",)):
+        done = opspilot(*arguments, "--json")
+        assert done.returncode == 2, arguments
+        assert one_object(done)["error"]["code"] == "usage"
+        assert opspilot(*arguments).stdout == ""
+
+
+def test_no_color_is_honoured(policy: Path) -> None:
+    policy.write_text(json.dumps(BAD_RULES))
+    forced = opspilot("policy", "check", policy, FORCE_COLOR="1", TERM="xterm-256color")
+    assert "\x1b[1;31m" in forced.stdout
+    plain = opspilot("policy", "check", policy, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+    assert "\x1b[1;31m" not in plain.stdout and "error" in plain.stdout
+    assert "\x1b" not in opspilot("policy", "check", policy).stdout
