@@ -235,9 +235,9 @@ def _confidence(result: Record) -> list[str]:
         entries.append(("box", "rowwise", "row by row, not valid"))
     right = html.figure(
         plots.risk_coverage(drawn["risk_coverage"], automation),
-        "The curve reads the test decisions themselves: what an oracle could have chosen. A marked point may lie off "
-        "it where policies "
-        "keep decisions from being automated. Dotted: the limits asked for.",
+        "The curve reads the test decisions that policies leave open, as only an oracle could: it says where lines "
+        "lead, not which one "
+        "to take. Dotted: the limits asked for.",
         html.legend(entries),
     )
     return [f'<div class="pair">{left}{right}</div>']

@@ -21,10 +21,10 @@ def reliability(bins: Sequence[Record]) -> str:
     plot.line([(x(0), y(0)), (x(1), y(1))], "ideal")
     below = Scale(0, max(entry["n"] for entry in bins), base + 92, base + 56)
     for entry in bins:
-        error = 1.96 * math.sqrt(max(0.0, entry["accuracy"] * (1 - entry["accuracy"])) / entry["n"])
+        least, most = wilson(entry["accuracy"], entry["n"])
         at, middle = x(entry["mean_probability"]), x((entry["low"] + entry["high"]) / 2)
         hint = f"stated {percent(entry['mean_probability'])}, right {percent(entry['accuracy'])}, n = {plain(entry['n'])}"
-        plot.line([(at, y(entry["accuracy"] - error)), (at, y(entry["accuracy"] + error))], "axis")
+        plot.line([(at, y(least)), (at, y(most))], "axis")
         left, right = x(entry["low"]) + 1, x(entry["high"]) - 1
         plot.rect(left, below(entry["n"]), right - left, base + 92 - below(entry["n"]), "bar", hint)
         plot.text(middle, below(entry["n"]) - 4, plain(entry["n"]), "count", "middle")
@@ -41,6 +41,13 @@ def reliability(bins: Sequence[Record]) -> str:
     plot.x_axis(x, "", percent)
     plot.text((x(0) + x(1)) / 2, base + 34, "stated probability; below: decisions per bin", "label", "middle")
     return plot.svg()
+
+
+def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927), sound for few rows and for shares near 0 and 1."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(max(0.0, share * (1 - share)) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return middle - half, middle + half
 
 
 def risk_coverage(curve: Record, automation: Record) -> str:
