@@ -5,7 +5,10 @@
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace opspilot::python {
 
@@ -41,6 +44,20 @@ using vector_in = pybind11::array_t<T, pybind11::array::c_style | pybind11::arra
 template <class T>
 std::span<const T> span_of(const vector_in<T>& a) {
     return {a.data(), static_cast<std::size_t>(a.size())};
+}
+
+/// The vector's own memory as an array: nothing is copied.
+template <class T>
+pybind11::array_t<T> array_of(std::vector<T>&& v) {
+    auto owner = std::make_unique<std::vector<T>>(std::move(v));
+    const auto size = static_cast<pybind11::ssize_t>(owner->size());
+    const T* data = owner->data();
+    const pybind11::capsule base(owner.release(), [](void* memory) { delete static_cast<std::vector<T>*>(memory); });
+    return pybind11::array_t<T>(size, data, base);
+}
+template <class T>
+pybind11::array_t<T> array_of(const std::vector<T>& v) {
+    return pybind11::array_t<T>(static_cast<pybind11::ssize_t>(v.size()), v.data());
 }
 
 }  // namespace opspilot::python

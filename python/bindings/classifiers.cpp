@@ -21,11 +21,6 @@ namespace opspilot::python {
 
 namespace {
 
-template <class T>
-py::array_t<T> array_of(const std::vector<T>& v) {
-    return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data());
-}
-
 std::vector<std::pair<std::string, std::uint32_t>> block_list(std::span<const sparse_block> blocks) {
     std::vector<std::pair<std::string, std::uint32_t>> out;
     for (const sparse_block& b : blocks) out.emplace_back(b.name, b.dimension);
@@ -77,9 +72,15 @@ py::tuple hash_texts(const text_hasher& hasher, const py::object& object) {
     std::vector<std::int64_t> offsets{0};
     std::vector<std::uint32_t> index, row;
     std::vector<float> value, numbers;
+    std::size_t bytes = 0;
+    for (const std::string_view text : texts.views()) bytes += text.size();
     status done = [&]() -> status {
         const py::gil_scoped_release unlocked;
-        text_workspace scratch;
+        static thread_local text_workspace scratch;
+        // Words give about one entry in three bytes, characters about one per byte and length: grown once or not at all.
+        index.reserve(bytes);
+        value.reserve(bytes);
+        offsets.reserve(texts.views().size() + 1);
         for (std::size_t i = 0; i < texts.views().size(); ++i) {
             if (status hashed = hasher.transform(texts.views()[i], scratch, row, numbers); !hashed) {
                 hashed.error().where =
@@ -93,7 +94,7 @@ py::tuple hash_texts(const text_hasher& hasher, const py::object& object) {
         return {};
     }();
     unwrap(std::move(done));
-    return py::make_tuple(array_of(offsets), array_of(index), array_of(value));
+    return py::make_tuple(array_of(std::move(offsets)), array_of(std::move(index)), array_of(std::move(value)));
 }
 
 void bind_text_hasher(py::module_& m) {

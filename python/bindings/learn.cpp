@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/features/plan.hpp"
@@ -21,18 +22,6 @@ namespace opspilot::python {
 
 namespace {
 
-template <class T>
-using vector_in = py::array_t<T, py::array::c_style | py::array::forcecast>;
-
-template <class T>
-std::span<const T> span_of(const vector_in<T>& a) {
-    return {a.data(), static_cast<std::size_t>(a.size())};
-}
-template <class T>
-py::array_t<T> array_of(const std::vector<T>& v) {
-    return py::array_t<T>(static_cast<py::ssize_t>(v.size()), v.data());
-}
-
 /// What `transform` computes for one task after the other.
 struct transformed {
     std::vector<std::int64_t> offsets{0};
@@ -40,13 +29,13 @@ struct transformed {
     std::vector<float> value;
 };
 
-/// Dense rows of all candidates and one sparse row per task, its columns running through all blocks.
 /// A plan, and the set it was fitted on: the plan knows texts by the codes they have there.
 struct fitted_plan {
     feature_plan plan;
     const training_data* home;
 };
 
+/// Dense rows of all candidates and one sparse row per task, its columns running through all blocks.
 py::dict transform(const fitted_plan& fitted, training_data& data, bool out_of_fold, std::size_t threads) {
     // The codes of another set are others: there the plan is read again, as a bundle reads it.
     const bool at_home = fitted.home == &data;
@@ -108,9 +97,9 @@ py::dict transform(const fitted_plan& fitted, training_data& data, bool out_of_f
     }
     py::dict result;
     result["dense"] = dense;
-    result["offsets"] = array_of(all.offsets);
-    result["index"] = array_of(all.index);
-    result["value"] = array_of(all.value);
+    result["offsets"] = array_of(std::move(all.offsets));
+    result["index"] = array_of(std::move(all.index));
+    result["value"] = array_of(std::move(all.value));
     return result;
 }
 
