@@ -7,10 +7,11 @@ import pickle
 from typing import Any
 
 import numpy as np
-import opspilot as op
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import opspilot as op
 from opspilot import calibrate
 
 stats = pytest.importorskip("scipy.stats")

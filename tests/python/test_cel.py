@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
-import opspilot as op
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import opspilot as op
 from opspilot.cel import Type, UInt
 
 

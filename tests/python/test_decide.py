@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opspilot as op
 import polars as pl
 import pyarrow as pa
 import pytest
+
+import opspilot as op
 
 NOW = 1_700_000_000_000_000
 DOCUMENTS: dict[str, Any] = {

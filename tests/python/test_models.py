@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opspilot as op
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
+import opspilot as op
 from opspilot import _core
 from opspilot.models import ChoiceModel, LinearRanker, PreparedActions, Ranker, TextClassifier, TopScores
 

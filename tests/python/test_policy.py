@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import opspilot as op
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import opspilot as op
 from opspilot.policy import Policy
 
 SCHEMA: dict[str, Any] = {

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import opspilot as op
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import opspilot as op
 from opspilot import _svg
 from opspilot.report import plots
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opspilot as op
 import pytest
+
+import opspilot as op
 from opspilot import parity
 from opspilot.demo import simulate_documents
 from opspilot.demo.simulate import DAY, Client, Drift, SimulatedTask, SupportOperation

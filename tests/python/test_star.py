@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from opspilot import parity
 from opspilot.deciding import Bundle, Engine
 from opspilot.demo import star_data, star_documents, star_evaluate, star_slate, star_splits, star_train

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from opspilot._bench import percentile
 from opspilot.calibrate import NaiveThreshold, Threshold
 from opspilot.deciding import Bundle, Engine
@@ -103,8 +104,12 @@ def hits(decisions: Sequence[Decision], top3: Sequence[tuple[str, ...]]) -> Json
     }
 
 
-def automation(levels: Mapping[str, Level], decided: Decided, unit: str, confidence: float) -> Json:
-    """The shares that may run without a person, and what came of them on test."""
+def automation(levels: Mapping[str, Level], decided: Decided, unit: str, confidence: float, weight: Floats | None = None) -> Json:
+    """The shares that may run without a person, and what came of them on test.
+
+    ``weight`` per decision makes units count alike however many decisions they hold, as the certificate counts them:
+    ``test_error`` counts decisions, ``test_error_by_unit`` counts units.
+    """
     out: Json = {"n": len(decided.right), "confidence": confidence, "unit": unit}
     for name, level in levels.items():
         line = level.certified.value if level.certified.sufficient else None
@@ -116,6 +121,7 @@ def automation(levels: Mapping[str, Level], decided: Decided, unit: str, confide
             "share": float(served.mean()),
             "risk_upper": level.certified.risk_upper if level.certified.sufficient else None,
             "test_error": error(decided, served),
+            "test_error_by_unit": error(decided, served, weight),
             "automated": int(served.sum()),
             "wrong": int((served & ~decided.right).sum()),
             "threshold": line,
@@ -138,9 +144,17 @@ def automated(decided: Decided, line: float | None) -> Flags:
     return decided.open & (decided.probability > (np.inf if line is None else line))
 
 
-def error(decided: Decided, chosen: Flags) -> float | None:
-    """Share of errors among the chosen; None when there is none."""
-    return float((~decided.right[chosen]).mean()) if chosen.any() else None
+def error(decided: Decided, chosen: Flags, weight: Floats | None = None) -> float | None:
+    """Share of errors among the chosen, weighted when weights are given; None when none is chosen."""
+    if not chosen.any():
+        return None
+    return float(np.average(~decided.right[chosen], weights=None if weight is None else weight[chosen]))
+
+
+def unit_weights(units: Sequence[object]) -> Floats:
+    """One over the number of decisions of each decision's unit: then all units count alike."""
+    counts = Counter(units)
+    return np.array([1.0 / counts[unit] for unit in units])
 
 
 def reliability(decided: Decided) -> tuple[list[Json], float]:

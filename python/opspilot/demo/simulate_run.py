@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from opspilot.calibrate import Platt, automation_threshold, naive_threshold
 from opspilot.deciding import Bundle, Engine
 from opspilot.demo import judging, simulate_documents, star_bundle, star_models

@@ -25,7 +25,9 @@ _YEAR_US: Final = 365 * 86_400_000_000
 #: The log does not grow older: its certificate holds long enough to try the bundle years later.
 _VALID_YEARS: Final = 20
 UNIT: Final = "one decision per dialogue, drawn by a hash of the dialogue"
-NOT_COVERED: Final = "other operators, other tasks, later times"
+NOT_COVERED: Final = (
+    "other operators, other tasks, later times; dialogues count alike, so a long one weighs no more than a short one"
+)
 
 
 def document(value: object) -> bytes:

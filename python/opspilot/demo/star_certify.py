@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
 from opspilot.calibrate import Platt, Threshold, automation_threshold, naive_threshold
 from opspilot.deciding import Bundle
 from opspilot.demo import star_bundle, star_splits

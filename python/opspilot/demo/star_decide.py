@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+
 from opspilot.deciding import Bundle, Engine
 from opspilot.demo.judging import Decided
 from opspilot.demo.star_data import NOW, Decision, Record

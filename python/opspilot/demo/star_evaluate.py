@@ -58,7 +58,8 @@ def judge(log: StarLog, job: Certified, clock: Clock, records: Path | None = Non
         records.write_bytes(b"".join(lines))
     bins, ece = judging.reliability(decided)
     verdicts = judging.verdicts_by([d.task["current_task"] or "open" for d in test], single.verdicts)
-    automation = judging.automation(job.levels, decided, star_bundle.UNIT, CONFIDENCE)
+    weight = judging.unit_weights([d.label.dialogue for d in test])
+    automation = judging.automation(job.levels, decided, star_bundle.UNIT, CONFIDENCE, weight)
     return {
         "source": "STAR operator logs",
         "simulated": False,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from opspilot import _core
 from opspilot.demo.star_data import OVERRIDE
 from opspilot.features import Features, TrainingSet, Transformed

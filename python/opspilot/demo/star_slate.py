@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+
 from opspilot.demo import star_bundle, star_documents, star_models, star_splits
 from opspilot.demo.star_bundle import Confidence
 from opspilot.demo.star_catalogue import describe_action

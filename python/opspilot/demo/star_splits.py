@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+
 from opspilot.demo import star_data
 from opspilot.demo.star_data import Decision
 

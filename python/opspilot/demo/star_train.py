@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+
 from opspilot.demo import star_bundle, star_documents, star_models, star_policies, star_splits
 from opspilot.demo.star_bundle import Confidence
 from opspilot.demo.star_catalogue import catalogue

@@ -173,7 +173,7 @@ def _certificates(automation: Record) -> list[str]:
             )
             seen = (
                 f"On test: {plain(level['automated'])} of {plain(automation['n'])} decisions automated, "
-                f"{plain(level['wrong'])} of them wrong."
+                f"{plain(level['wrong'])} of them wrong{_by_unit(level)}."
             )
         else:
             needed = (
@@ -193,6 +193,12 @@ def _certificates(automation: Record) -> list[str]:
         html.paragraph(f"Not covered: {covers}. A certificate speaks of decisions like those it was drawn from, and expires.")
     )
     return out
+
+
+def _by_unit(level: Record) -> str:
+    """The error as the certificate counts it, where units hold several decisions each."""
+    share = level.get("test_error_by_unit")
+    return "" if share is None else f"; counted as the certificate counts, every unit alike, {percent(share)} wrong"
 
 
 def _row_wise(certificate: Record, limit: float) -> str:
