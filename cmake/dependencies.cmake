@@ -1,15 +1,25 @@
 # Everything outside the decision itself comes from well-kept libraries. Installed packages first; OPSPILOT_FETCH=ON downloads
-# pinned releases for machines without them. Nothing here appears in a public header.
+# pinned releases of those that build with CMake, for machines without them. Nothing here appears in a public header.
 find_package(PkgConfig QUIET)
 include(FetchContent)
 
-function(opspilot_fetch name url hash)
-  if(NOT OPSPILOT_FETCH)
-    message(FATAL_ERROR "${name} is not installed. Install it (see CONTRIBUTING.md) or configure with -DOPSPILOT_FETCH=ON.")
+set(opspilot_source_fmt https://github.com/fmtlib/fmt.git 9.1.0)
+set(opspilot_source_nlohmann_json https://github.com/nlohmann/json.git v3.11.2)
+set(opspilot_source_simdjson https://github.com/simdjson/simdjson.git v3.0.1)
+set(opspilot_source_xsimd https://github.com/xtensor-stack/xsimd.git 8.1.0)
+set(opspilot_source_Eigen3 https://gitlab.com/libeigen/eigen.git 3.4.0)
+
+# Downloads and adds one of the packages above, or says how to get it.
+macro(opspilot_fetch name)
+  if(NOT OPSPILOT_FETCH OR NOT DEFINED opspilot_source_${name})
+    message(FATAL_ERROR "${name} is not installed. Install it (scripts/apt-packages.txt names Debian's packages), or, for fmt, "
+      "nlohmann_json, simdjson, xsimd and Eigen3, configure with -DOPSPILOT_FETCH=ON.")
   endif()
-  FetchContent_Declare(${name} URL ${url} URL_HASH SHA256=${hash})
+  list(GET opspilot_source_${name} 0 opspilot_url)
+  list(GET opspilot_source_${name} 1 opspilot_tag)
+  FetchContent_Declare(${name} GIT_REPOSITORY ${opspilot_url} GIT_TAG ${opspilot_tag} GIT_SHALLOW ON)
   FetchContent_MakeAvailable(${name})
-endfunction()
+endmacro()
 
 find_package(fmt QUIET CONFIG)
 find_package(nlohmann_json QUIET CONFIG)

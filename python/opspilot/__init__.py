@@ -1,10 +1,9 @@
 """opspilot decides: features, rankers, policies and certified confidence, with reasons and a record.
 
-import opspilot as op
-
-engine = op.Engine(op.Bundle.load("support.opspilot"))
-d = engine.decide({"id": "T-1", "text": "refund please"}, now=1_700_000_000_000_000)
-d.verdict, d.action, d.probability, d.reasons
+>>> import opspilot as op
+>>> engine = op.Engine(op.Bundle.load("support.opspilot"))
+>>> d = engine.decide({"id": "T-1", "text": "refund please"}, now=1_700_000_000_000_000)
+>>> d.verdict, d.action, d.probability, d.reasons
 """
 
 from __future__ import annotations

@@ -111,7 +111,20 @@ class Bundle(Described):
 
     def _description(self) -> dict[str, Any]:
         about: dict[str, Any] = json.loads(self._core.describe_json())
-        return about
+        first = (
+            "kind",
+            "name",
+            "version",
+            "region",
+            "stage",
+            "fingerprint",
+            "model_fingerprint",
+            "actions",
+            "golden_rows",
+            "ranking",
+        )
+        rest = ("thresholds", "rules", "baseline_rules", "schema", "features", "parts")
+        return {key: about[key] for key in (*first, *rest)}
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Bundle.load, (self.to_bytes(),))
