@@ -58,7 +58,7 @@ extern "C" {
 OPSPILOT_C_API uint32_t opspilot_abi_version(void);
 
 /* "0.1.0": version of the library that was loaded, ended by a zero byte. Static; never freed. Any thread. */
-OPSPILOT_C_API const char *opspilot_version_string(void);
+OPSPILOT_C_API const char* opspilot_version_string(void);
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------------- */
 
@@ -79,24 +79,24 @@ typedef enum opspilot_status {
 } opspilot_status;
 
 /* "schema" and so on; "unknown" for a value this library does not know. Static; never freed. Any thread. */
-OPSPILOT_C_API const char *opspilot_status_name(int32_t status);
+OPSPILOT_C_API const char* opspilot_status_name(int32_t status);
 
 /* One error with its place and its cure. Owned by the caller, usually on the stack; nothing in it is ever freed. Texts end with
  * a zero byte and are cut at a code point when they are too long. Written on failure only. */
 typedef struct opspilot_error {
-    size_t size;        /* sizeof(opspilot_error), set by the caller; a smaller value than version 1 had: nothing is written */
-    int32_t status;     /* the opspilot_status that was returned */
-    char code[64];      /* stable dotted name: "schema.unknown_field" */
-    char message[512];  /* what is wrong, with the offending value */
-    char where[256];    /* JSON pointer, "byte 17", "line 3 column 18", "column 'x' row 17"; may be empty */
-    char hint[256];     /* what to do about it; may be empty */
+    size_t size;       /* sizeof(opspilot_error), set by the caller; a smaller value than version 1 had: nothing is written */
+    int32_t status;    /* the opspilot_status that was returned */
+    char code[64];     /* stable dotted name: "schema.unknown_field" */
+    char message[512]; /* what is wrong, with the offending value */
+    char where[256];   /* JSON pointer, "byte 17", "line 3 column 18", "column 'x' row 17"; may be empty */
+    char hint[256];    /* what to do about it; may be empty */
 } opspilot_error;
 
 #define OPSPILOT_ERROR_INIT {sizeof(opspilot_error), 0, {0}, {0}, {0}, {0}}
 
 /* A borrowed text. `data` may be NULL when `size` is 0. */
 typedef struct opspilot_text {
-    const char *data;
+    const char* data;
     size_t size;
 } opspilot_text;
 
@@ -107,22 +107,22 @@ typedef struct opspilot_bundle opspilot_bundle;
 
 /* Opens a packed bundle: checks every hash and every document, compiles it, and re-scores its golden rows. `bytes` may be
  * released afterwards. Any thread. Errors: any status, with the part in `where`. */
-OPSPILOT_C_API opspilot_status opspilot_bundle_load(const void *bytes, size_t size, opspilot_bundle **out, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_bundle_load(const void* bytes, size_t size, opspilot_bundle** out, opspilot_error* error);
 
 /* Frees a bundle; engines that use it go on. Any thread. */
-OPSPILOT_C_API void opspilot_bundle_free(opspilot_bundle *bundle);
+OPSPILOT_C_API void opspilot_bundle_free(opspilot_bundle* bundle);
 
 /* SHA-256 of the bundle, 64 hex digits; covers every byte of it. Lives as long as the bundle. */
-OPSPILOT_C_API opspilot_text opspilot_bundle_fingerprint(const opspilot_bundle *bundle);
+OPSPILOT_C_API opspilot_text opspilot_bundle_fingerprint(const opspilot_bundle* bundle);
 
 /* Name, version and region of the bundle as its owners wrote them. Live as long as the bundle. */
-OPSPILOT_C_API opspilot_text opspilot_bundle_name(const opspilot_bundle *bundle);
-OPSPILOT_C_API opspilot_text opspilot_bundle_version(const opspilot_bundle *bundle);
-OPSPILOT_C_API opspilot_text opspilot_bundle_region(const opspilot_bundle *bundle);
+OPSPILOT_C_API opspilot_text opspilot_bundle_name(const opspilot_bundle* bundle);
+OPSPILOT_C_API opspilot_text opspilot_bundle_version(const opspilot_bundle* bundle);
+OPSPILOT_C_API opspilot_text opspilot_bundle_region(const opspilot_bundle* bundle);
 
 /* What the bundle contains, as one JSON object: schema, features, stages, rules, certificates, parts. Made on the first call;
  * lives as long as the bundle. Not thread-safe against itself. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_bundle_describe_json(opspilot_bundle *bundle, opspilot_text *out, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_bundle_describe_json(opspilot_bundle* bundle, opspilot_text* out, opspilot_error* error);
 
 /* ---- Engine and workspace ----------------------------------------------------------------------------------------------- */
 
@@ -140,26 +140,27 @@ typedef enum opspilot_kill_scope {
 } opspilot_kill_scope;
 
 /* Makes an engine that decides with `bundle`. Freed with opspilot_engine_free. Any thread. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_engine_new(const opspilot_bundle *bundle, opspilot_engine **out, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_new(const opspilot_bundle* bundle, opspilot_engine** out, opspilot_error* error);
 
 /* Frees an engine. No other thread may be deciding with it. */
-OPSPILOT_C_API void opspilot_engine_free(opspilot_engine *engine);
+OPSPILOT_C_API void opspilot_engine_free(opspilot_engine* engine);
 
 /* From the next decision on, decides with another bundle; decisions under way finish on the one they began with. The bundle
  * before stays at hand for opspilot_engine_rollback. Any thread, at any time. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_engine_swap(opspilot_engine *engine, const opspilot_bundle *bundle, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bundle* bundle,
+                                                    opspilot_error* error);
 
 /* Goes back to the bundle before the last swap. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_USAGE "usage.nothing_to_roll_back_to". */
-OPSPILOT_C_API opspilot_status opspilot_engine_rollback(opspilot_engine *engine, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_rollback(opspilot_engine* engine, opspilot_error* error);
 
 /* Sets the kill switch to an opspilot_kill_scope, from the next decision on. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_USAGE "usage.kill_scope" for a value that is none of the enumeration. */
-OPSPILOT_C_API opspilot_status opspilot_engine_kill(opspilot_engine *engine, int32_t scope, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_kill(opspilot_engine* engine, int32_t scope, opspilot_error* error);
 
 /* Makes an empty workspace. Freed with opspilot_workspace_free. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_workspace_new(opspilot_workspace **out, opspilot_error *error);
-OPSPILOT_C_API void opspilot_workspace_free(opspilot_workspace *workspace);
+OPSPILOT_C_API opspilot_status opspilot_workspace_new(opspilot_workspace** out, opspilot_error* error);
+OPSPILOT_C_API void opspilot_workspace_free(opspilot_workspace* workspace);
 
 /* ---- Candidates in columns ---------------------------------------------------------------------------------------------- */
 
@@ -170,13 +171,13 @@ OPSPILOT_C_API void opspilot_workspace_free(opspilot_workspace *workspace);
 typedef struct opspilot_candidates opspilot_candidates;
 
 /* Makes an object without rows. Freed with opspilot_candidates_free. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_candidates_new(opspilot_candidates **out, opspilot_error *error);
-OPSPILOT_C_API void opspilot_candidates_free(opspilot_candidates *candidates);
+OPSPILOT_C_API opspilot_status opspilot_candidates_new(opspilot_candidates** out, opspilot_error* error);
+OPSPILOT_C_API void opspilot_candidates_free(opspilot_candidates* candidates);
 
 /* Forgets all columns and sets the number of rows that the next ones have. 0 is allowed here and refused when deciding; pass
  * NULL there to have candidates generated.
  * Errors: OPSPILOT_ERROR_LIMIT "limit.rows" above 2^20. */
-OPSPILOT_C_API opspilot_status opspilot_candidates_clear(opspilot_candidates *candidates, size_t rows, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_clear(opspilot_candidates* candidates, size_t rows, opspilot_error* error);
 
 /* Add one column. `name` is copied. `values` holds one value per row and may be NULL only when there are no rows.
  * `given` holds one byte per row, 0 where the value is missing; NULL when none is. `given` is copied, values are borrowed.
@@ -191,19 +192,19 @@ OPSPILOT_C_API opspilot_status opspilot_candidates_clear(opspilot_candidates *ca
  * Errors: OPSPILOT_ERROR_USAGE "usage.column_name" for a name that is empty, holds a zero byte or stands already,
  * "usage.offsets" for offsets that do not start at 0 or above, fall, or end beyond `bytes_size`, "usage.codes" for a code of a
  * given row that is not below `texts`, "usage.arrow_set" while an Arrow table is set. */
-OPSPILOT_C_API opspilot_status opspilot_candidates_add_int64(opspilot_candidates *candidates, const char *name, size_t name_size,
-                                                             const int64_t *values, const uint8_t *given, opspilot_error *error);
-OPSPILOT_C_API opspilot_status opspilot_candidates_add_double(opspilot_candidates *candidates, const char *name, size_t name_size,
-                                                              const double *values, const uint8_t *given, opspilot_error *error);
-OPSPILOT_C_API opspilot_status opspilot_candidates_add_bool(opspilot_candidates *candidates, const char *name, size_t name_size,
-                                                            const uint8_t *values, const uint8_t *given, opspilot_error *error);
-OPSPILOT_C_API opspilot_status opspilot_candidates_add_text(opspilot_candidates *candidates, const char *name, size_t name_size,
-                                                            const char *bytes, size_t bytes_size, const int64_t *offsets,
-                                                            const uint8_t *given, opspilot_error *error);
-OPSPILOT_C_API opspilot_status opspilot_candidates_add_codes(opspilot_candidates *candidates, const char *name, size_t name_size,
-                                                             const uint32_t *codes, const char *bytes, size_t bytes_size,
-                                                             const int64_t *offsets, size_t texts, const uint8_t *given,
-                                                             opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_add_int64(opspilot_candidates* candidates, const char* name, size_t name_size,
+                                                             const int64_t* values, const uint8_t* given, opspilot_error* error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_add_double(opspilot_candidates* candidates, const char* name, size_t name_size,
+                                                              const double* values, const uint8_t* given, opspilot_error* error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_add_bool(opspilot_candidates* candidates, const char* name, size_t name_size,
+                                                            const uint8_t* values, const uint8_t* given, opspilot_error* error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_add_text(opspilot_candidates* candidates, const char* name, size_t name_size,
+                                                            const char* bytes, size_t bytes_size, const int64_t* offsets,
+                                                            const uint8_t* given, opspilot_error* error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_add_codes(opspilot_candidates* candidates, const char* name, size_t name_size,
+                                                             const uint32_t* codes, const char* bytes, size_t bytes_size,
+                                                             const int64_t* offsets, size_t texts, const uint8_t* given,
+                                                             opspilot_error* error);
 
 /* The two structs of the Arrow C data interface, under the guard that its specification asks for. */
 #ifndef ARROW_C_DATA_INTERFACE
@@ -212,15 +213,15 @@ OPSPILOT_C_API opspilot_status opspilot_candidates_add_codes(opspilot_candidates
 #define ARROW_FLAG_NULLABLE 2
 #define ARROW_FLAG_MAP_KEYS_SORTED 4
 struct ArrowSchema {
-    const char *format;
-    const char *name;
-    const char *metadata;
+    const char* format;
+    const char* name;
+    const char* metadata;
     int64_t flags;
     int64_t n_children;
-    struct ArrowSchema **children;
-    struct ArrowSchema *dictionary;
-    void (*release)(struct ArrowSchema *);
-    void *private_data;
+    struct ArrowSchema** children;
+    struct ArrowSchema* dictionary;
+    void (*release)(struct ArrowSchema*);
+    void* private_data;
 };
 struct ArrowArray {
     int64_t length;
@@ -228,19 +229,19 @@ struct ArrowArray {
     int64_t offset;
     int64_t n_buffers;
     int64_t n_children;
-    const void **buffers;
-    struct ArrowArray **children;
-    struct ArrowArray *dictionary;
-    void (*release)(struct ArrowArray *);
-    void *private_data;
+    const void** buffers;
+    struct ArrowArray** children;
+    struct ArrowArray* dictionary;
+    void (*release)(struct ArrowArray*);
+    void* private_data;
 };
 #endif
 
 /* Takes the columns from a struct array in Arrow form instead, replacing what was there. Both are borrowed: they stay the
  * caller's to release, after the last decision that reads them. Their contents are checked when they are read.
  * Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_candidates_set_arrow(opspilot_candidates *candidates, const struct ArrowSchema *schema,
-                                                             const struct ArrowArray *array, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_candidates_set_arrow(opspilot_candidates* candidates, const struct ArrowSchema* schema,
+                                                             const struct ArrowArray* array, opspilot_error* error);
 
 /* ---- Deciding ----------------------------------------------------------------------------------------------------------- */
 
@@ -267,126 +268,127 @@ typedef enum opspilot_rung {
 
 /* What may differ from decision to decision. NULL stands for OPSPILOT_OPTIONS_INIT. */
 typedef struct opspilot_options {
-    size_t size;           /* sizeof(opspilot_options) */
-    int32_t widest_rung;   /* an opspilot_rung: do not climb above it */
-    int32_t ignore_stage;  /* not 0: as if the bundle were live (what-if) */
+    size_t size;          /* sizeof(opspilot_options) */
+    int32_t widest_rung;  /* an opspilot_rung: do not climb above it */
+    int32_t ignore_stage; /* not 0: as if the bundle were live (what-if) */
 } opspilot_options;
 
 #define OPSPILOT_OPTIONS_INIT {sizeof(opspilot_options), OPSPILOT_RUNG_FULL, 0}
 
 /* Makes an empty decision. Freed with opspilot_decision_free. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_decision_new(opspilot_decision **out, opspilot_error *error);
-OPSPILOT_C_API void opspilot_decision_free(opspilot_decision *decision);
+OPSPILOT_C_API opspilot_status opspilot_decision_new(opspilot_decision** out, opspilot_error* error);
+OPSPILOT_C_API void opspilot_decision_free(opspilot_decision* decision);
 
 /* Decides one task given as a JSON object. `candidates`: a JSON array of objects, or NULL to generate them from the bundle's
  * catalogue. The texts may be released afterwards. `options` may be NULL. On an error `decision` is as it was.
  * Any thread, with its own workspace and decision; allocates nothing once these are warm.
  * Errors: OPSPILOT_ERROR_SCHEMA, _USAGE, _LIMIT with JSON pointers "/task/...", "/candidates/...";
  * OPSPILOT_ERROR_USAGE "usage.option" for an option that is out of range. */
-OPSPILOT_C_API opspilot_status opspilot_engine_decide_json(const opspilot_engine *engine, opspilot_workspace *workspace,
-                                                           const char *task, size_t task_size, const char *candidates,
-                                                           size_t candidates_size, int64_t now_us, const opspilot_options *options,
-                                                           opspilot_decision *decision, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_decide_json(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                           const char* task, size_t task_size, const char* candidates,
+                                                           size_t candidates_size, int64_t now_us,
+                                                           const opspilot_options* options, opspilot_decision* decision,
+                                                           opspilot_error* error);
 
 /* The same with candidates in columns. `candidates` may be NULL to generate them. The same answers as from JSON, bit for bit.
  * Places of errors are "column 'x' row 17". */
-OPSPILOT_C_API opspilot_status opspilot_engine_decide_columns(const opspilot_engine *engine, opspilot_workspace *workspace,
-                                                              const char *task, size_t task_size,
-                                                              const opspilot_candidates *candidates, int64_t now_us,
-                                                              const opspilot_options *options, opspilot_decision *decision,
-                                                              opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_decide_columns(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                              const char* task, size_t task_size,
+                                                              const opspilot_candidates* candidates, int64_t now_us,
+                                                              const opspilot_options* options, opspilot_decision* decision,
+                                                              opspilot_error* error);
 
 /* Called once per task, in order, with `user` as it was given. The decision is borrowed until the call returns.
  * Return 0 to go on; anything else stops the batch, which is no error. Must not unwind through the library. */
-typedef int (*opspilot_decision_callback)(void *user, size_t task, opspilot_decision *decision);
+typedef int (*opspilot_decision_callback)(void* user, size_t task, opspilot_decision* decision);
 
 /* Decides every row of a table of tasks in Arrow form (borrowed). `candidates`: columns with an ascending int64 column
  * "task_index" beside their fields, or NULL to generate them. The same answers as one decision at a time, bit for bit.
  * Nothing is decided when the inputs have an error. `options` may be NULL. Any thread, with its own workspace. */
-OPSPILOT_C_API opspilot_status opspilot_engine_decide_batch(const opspilot_engine *engine, opspilot_workspace *workspace,
-                                                            const struct ArrowSchema *task_schema, const struct ArrowArray *tasks,
-                                                            const opspilot_candidates *candidates, int64_t now_us,
-                                                            const opspilot_options *options, opspilot_decision_callback callback,
-                                                            void *user, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_engine_decide_batch(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                            const struct ArrowSchema* task_schema, const struct ArrowArray* tasks,
+                                                            const opspilot_candidates* candidates, int64_t now_us,
+                                                            const opspilot_options* options, opspilot_decision_callback callback,
+                                                            void* user, opspilot_error* error);
 
 /* ---- Reading a decision ------------------------------------------------------------------------------------------------- */
 /* All texts live until the decision is filled again or freed. */
 
 /* 32 hex digits from bundle, task, candidates and time: equal inputs, equal id. */
-OPSPILOT_C_API opspilot_text opspilot_decision_id(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_text opspilot_decision_id(const opspilot_decision* decision);
 
 /* The verdict after the rollout stage, and the one before it: what shadow mode would have done. */
-OPSPILOT_C_API opspilot_verdict opspilot_decision_verdict(const opspilot_decision *decision);
-OPSPILOT_C_API opspilot_verdict opspilot_decision_proposed(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_verdict opspilot_decision_verdict(const opspilot_decision* decision);
+OPSPILOT_C_API opspilot_verdict opspilot_decision_proposed(const opspilot_decision* decision);
 
 /* Id of the best allowed candidate; empty when there is none. */
-OPSPILOT_C_API opspilot_text opspilot_decision_action(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_text opspilot_decision_action(const opspilot_decision* decision);
 
 /* Queue of an escalation; empty when none is named. */
-OPSPILOT_C_API opspilot_text opspilot_decision_queue(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_text opspilot_decision_queue(const opspilot_decision* decision);
 
 /* Rollout stage: "shadow", "suggest", "approve" or "live". */
-OPSPILOT_C_API opspilot_text opspilot_decision_stage(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_text opspilot_decision_stage(const opspilot_decision* decision);
 
 /* Calibrated probability that the action is right; NaN when nothing calibrated it. */
-OPSPILOT_C_API double opspilot_decision_probability(const opspilot_decision *decision);
+OPSPILOT_C_API double opspilot_decision_probability(const opspilot_decision* decision);
 
 /* Automation needs a probability above this; NaN when nothing is certified. NaN for a NULL decision. */
-OPSPILOT_C_API double opspilot_decision_threshold(const opspilot_decision *decision);
+OPSPILOT_C_API double opspilot_decision_threshold(const opspilot_decision* decision);
 
 /* Probability that the operator would do none of the candidates. */
-OPSPILOT_C_API double opspilot_decision_override_probability(const opspilot_decision *decision);
+OPSPILOT_C_API double opspilot_decision_override_probability(const opspilot_decision* decision);
 
 /* How much of the machinery stood behind the decision. */
-OPSPILOT_C_API opspilot_rung opspilot_decision_rung(const opspilot_decision *decision);
+OPSPILOT_C_API opspilot_rung opspilot_decision_rung(const opspilot_decision* decision);
 
 /* One ranked candidate. */
 typedef struct opspilot_ranked {
-    size_t size;           /* sizeof(opspilot_ranked) */
-    opspilot_text action;  /* id */
-    uint32_t candidate;    /* position in the host's order, or in the order of generation */
-    int32_t verdict;       /* an opspilot_verdict */
-    int32_t allowed;       /* 0: a rule forbids it */
-    double score;          /* ranking score with the policies' boosts */
-    double probability;    /* calibrated; NaN when nothing calibrated it */
-    size_t reasons;        /* how many opspilot_decision_ranked_reason gives */
+    size_t size;          /* sizeof(opspilot_ranked) */
+    opspilot_text action; /* id */
+    uint32_t candidate;   /* position in the host's order, or in the order of generation */
+    int32_t verdict;      /* an opspilot_verdict */
+    int32_t allowed;      /* 0: a rule forbids it */
+    double score;         /* ranking score with the policies' boosts */
+    double probability;   /* calibrated; NaN when nothing calibrated it */
+    size_t reasons;       /* how many opspilot_decision_ranked_reason gives */
 } opspilot_ranked;
 
 #define OPSPILOT_RANKED_INIT {sizeof(opspilot_ranked), {NULL, 0}, 0, 0, 0, 0.0, 0.0, 0}
 
 /* Why: a stable code, the policy rule and its layer where there is one, and a text for people. */
 typedef struct opspilot_reason {
-    size_t size;         /* sizeof(opspilot_reason) */
-    opspilot_text code;  /* "policy.escalate", "confidence.below_threshold", "stage.shadow", ... */
+    size_t size;        /* sizeof(opspilot_reason) */
+    opspilot_text code; /* "policy.escalate", "confidence.below_threshold", "stage.shadow", ... */
     opspilot_text rule;
     opspilot_text layer;
     opspilot_text text;
-    int32_t failed;      /* not 0: the rule's condition could not be evaluated and acted by its error semantics */
+    int32_t failed; /* not 0: the rule's condition could not be evaluated and acted by its error semantics */
 } opspilot_reason;
 
 #define OPSPILOT_REASON_INIT {sizeof(opspilot_reason), {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0}
 
 /* Number of ranked candidates, and of reasons of the decision as a whole. */
-OPSPILOT_C_API size_t opspilot_decision_ranked_count(const opspilot_decision *decision);
-OPSPILOT_C_API size_t opspilot_decision_reason_count(const opspilot_decision *decision);
+OPSPILOT_C_API size_t opspilot_decision_ranked_count(const opspilot_decision* decision);
+OPSPILOT_C_API size_t opspilot_decision_reason_count(const opspilot_decision* decision);
 
 /* Candidate `index`, best first; ties by the host's order, forbidden ones last. Fills `out`, which the caller owns.
  * Errors: OPSPILOT_ERROR_USAGE "usage.index" at or above the count, "usage.struct_size" when out->size is too small. */
-OPSPILOT_C_API opspilot_status opspilot_decision_ranked(const opspilot_decision *decision, size_t index, opspilot_ranked *out,
-                                                        opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_decision_ranked(const opspilot_decision* decision, size_t index, opspilot_ranked* out,
+                                                        opspilot_error* error);
 
 /* Reason `index` of the decision as a whole. Errors as above. */
-OPSPILOT_C_API opspilot_status opspilot_decision_reason(const opspilot_decision *decision, size_t index, opspilot_reason *out,
-                                                        opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_decision_reason(const opspilot_decision* decision, size_t index, opspilot_reason* out,
+                                                        opspilot_error* error);
 
 /* Reason `reason` of candidate `index`. Errors as above. */
-OPSPILOT_C_API opspilot_status opspilot_decision_ranked_reason(const opspilot_decision *decision, size_t index, size_t reason,
-                                                               opspilot_reason *out, opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_decision_ranked_reason(const opspilot_decision* decision, size_t index, size_t reason,
+                                                               opspilot_reason* out, opspilot_error* error);
 
 /* The decision as one line of JSON ending in a newline: the record that a host logs. The best `top` candidates are listed, at
  * most 64. The text belongs to `decision` and lives until the next call on it. Errors: none of its own. */
-OPSPILOT_C_API opspilot_status opspilot_decision_record_json(opspilot_decision *decision, size_t top, opspilot_text *out,
-                                                             opspilot_error *error);
+OPSPILOT_C_API opspilot_status opspilot_decision_record_json(opspilot_decision* decision, size_t top, opspilot_text* out,
+                                                             opspilot_error* error);
 
 #ifdef __cplusplus
 }

@@ -3,21 +3,22 @@
 
 enum { tasks = 3 };
 
-static const char *const single_tasks[tasks] = {"{\"id\": \"t0\", \"intent\": \"billing\"}", "{\"id\": \"t1\", \"intent\": \"fraud\"}",
+static const char* const single_tasks[tasks] = {"{\"id\": \"t0\", \"intent\": \"billing\"}",
+                                                "{\"id\": \"t1\", \"intent\": \"fraud\"}",
                                                 "{\"id\": \"t2\", \"intent\": \"refund\", \"amount\": 40}"};
 
 typedef struct seen {
-    desk *single;
-    const char *candidates; /* JSON, or NULL */
+    desk* single;
+    const char* candidates; /* JSON, or NULL */
     size_t count;
     size_t stop_after;
 } seen;
 
-static int compare(void *user, size_t task, opspilot_decision *decision) {
-    seen *s = user;
+static int compare(void* user, size_t task, opspilot_decision* decision) {
+    seen* s = user;
     opspilot_error problem = OPSPILOT_ERROR_INIT;
     opspilot_text line = {NULL, 0};
-    desk *d = s->single;
+    desk* d = s->single;
     CHECK(task == s->count);
     OK(opspilot_engine_decide_json(d->engine, d->workspace, single_tasks[task], strlen(single_tasks[task]), s->candidates,
                                    s->candidates == NULL ? 0 : strlen(s->candidates), NOW, NULL, d->decision, &problem));
@@ -43,23 +44,23 @@ void test_batch(void) {
     int32_t id_offsets[] = {0, 2, 4, 6};
     int32_t intent_offsets[] = {0, 7, 12, 18};
     uint8_t third = 4;
-    const void *id_buffers[] = {NULL, id_offsets, ids};
-    const void *intent_buffers[] = {NULL, intent_offsets, intents};
-    const void *amount_buffers[] = {&third, amounts};
-    const void *no_buffers[] = {NULL};
+    const void* id_buffers[] = {NULL, id_offsets, ids};
+    const void* intent_buffers[] = {NULL, intent_offsets, intents};
+    const void* amount_buffers[] = {&third, amounts};
+    const void* no_buffers[] = {NULL};
     struct ArrowSchema id_schema = {"u", "id", NULL, 2, 0, NULL, NULL, keep_schema, NULL};
     struct ArrowSchema intent_schema = {"u", "intent", NULL, 2, 0, NULL, NULL, keep_schema, NULL};
     struct ArrowSchema amount_schema = {"g", "amount", NULL, 2, 0, NULL, NULL, keep_schema, NULL};
     struct ArrowArray id_array = {tasks, 0, 0, 3, 0, id_buffers, NULL, NULL, keep_array, NULL};
     struct ArrowArray intent_array = {tasks, 0, 0, 3, 0, intent_buffers, NULL, NULL, keep_array, NULL};
     struct ArrowArray amount_array = {tasks, 2, 0, 2, 0, amount_buffers, NULL, NULL, keep_array, NULL};
-    struct ArrowSchema *schemas[] = {&id_schema, &intent_schema, &amount_schema};
-    struct ArrowArray *arrays[] = {&id_array, &intent_array, &amount_array};
+    struct ArrowSchema* schemas[] = {&id_schema, &intent_schema, &amount_schema};
+    struct ArrowArray* arrays[] = {&id_array, &intent_array, &amount_array};
     struct ArrowSchema schema = {"+s", "", NULL, 0, 3, schemas, NULL, keep_schema, NULL};
     struct ArrowArray array = {tasks, 0, 0, 1, 3, no_buffers, arrays, NULL, keep_array, NULL};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_workspace *workspace = NULL;
-    opspilot_candidates *c = NULL;
+    opspilot_workspace* workspace = NULL;
+    opspilot_candidates* c = NULL;
     desk d = open_desk();
     seen s;
     s.single = &d;

@@ -10,51 +10,50 @@
 extern int checks;
 extern int failures;
 
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        ++checks;                                                                 \
-        if (!(condition)) {                                                       \
-            ++failures;                                                           \
+#define CHECK(condition)                                                           \
+    do {                                                                           \
+        ++checks;                                                                  \
+        if (!(condition)) {                                                        \
+            ++failures;                                                            \
             fprintf(stderr, "%s:%d: CHECK(%s)\n", __FILE__, __LINE__, #condition); \
-        }                                                                         \
+        }                                                                          \
     } while (0)
 
 /* Fails with the message of `problem`, an opspilot_error, when the call does. */
-#define OK(call)                                                                                              \
-    do {                                                                                                      \
-        ++checks;                                                                                             \
-        if ((call) != OPSPILOT_OK) {                                                                          \
-            ++failures;                                                                                       \
-            fprintf(stderr, "%s:%d: %s: %s [%s] %s\n", __FILE__, __LINE__, #call, problem.message, problem.code, \
-                    problem.where);                                                                           \
-        }                                                                                                     \
+#define OK(call)                                                                                                                 \
+    do {                                                                                                                         \
+        ++checks;                                                                                                                \
+        if ((call) != OPSPILOT_OK) {                                                                                             \
+            ++failures;                                                                                                          \
+            fprintf(stderr, "%s:%d: %s: %s [%s] %s\n", __FILE__, __LINE__, #call, problem.message, problem.code, problem.where); \
+        }                                                                                                                        \
     } while (0)
 
 #define NOW INT64_C(1700000000000000)
 
 /* The packed bundle of the tests. */
-extern unsigned char *packed;
+extern unsigned char* packed;
 extern size_t packed_size;
 
 /* Bundle, engine, workspace and decision, made once per test file. */
 typedef struct desk {
-    opspilot_bundle *bundle;
-    opspilot_engine *engine;
-    opspilot_workspace *workspace;
-    opspilot_decision *decision;
+    opspilot_bundle* bundle;
+    opspilot_engine* engine;
+    opspilot_workspace* workspace;
+    opspilot_decision* decision;
 } desk;
 
 desk open_desk(void);
-void close_desk(desk *d);
+void close_desk(desk* d);
 
 /* Arrow structs of the tests own nothing; one without a release function would count as released. */
-void keep_schema(struct ArrowSchema *schema);
-void keep_array(struct ArrowArray *array);
+void keep_schema(struct ArrowSchema* schema);
+void keep_array(struct ArrowArray* array);
 
-int same_text(opspilot_text text, const char *expected);
+int same_text(opspilot_text text, const char* expected);
 int same_bits(double a, double b);
 /* Verdict, action, probability, and every ranked candidate with every bit of its numbers. */
-int same_decision(const opspilot_decision *a, const opspilot_decision *b);
+int same_decision(const opspilot_decision* a, const opspilot_decision* b);
 
 void test_load(void);
 void test_decide(void);

@@ -13,7 +13,7 @@ static const uint32_t codes[] = {1, 2, 0};
 static const double match[] = {0.9, 0.0, 0.5};
 static const uint8_t match_given[] = {1, 0, 1};
 
-static void check_columns(desk *d, const opspilot_decision *expected, const opspilot_candidates *candidates) {
+static void check_columns(desk* d, const opspilot_decision* expected, const opspilot_candidates* candidates) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
     OK(opspilot_engine_decide_columns(d->engine, d->workspace, task, strlen(task), candidates, NOW, NULL, d->decision, &problem));
     CHECK(opspilot_decision_ranked_count(d->decision) == 3);
@@ -22,8 +22,8 @@ static void check_columns(desk *d, const opspilot_decision *expected, const opsp
 
 static void same_as_json(void) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_candidates *c = NULL;
-    opspilot_decision *expected = NULL;
+    opspilot_candidates* c = NULL;
+    opspilot_decision* expected = NULL;
     int round;
     desk d = open_desk();
     OK(opspilot_decision_new(&expected, &problem));
@@ -47,19 +47,19 @@ static void same_as_json(void) {
 
 static void from_arrow(void) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_candidates *c = NULL;
-    opspilot_decision *expected = NULL;
+    opspilot_candidates* c = NULL;
+    opspilot_decision* expected = NULL;
     uint8_t validity = 5; /* rows 0 and 2 */
     int32_t offsets[] = {0, 12, 23, 34};
-    const void *id_buffers[] = {NULL, offsets, ids};
-    const void *match_buffers[] = {&validity, match};
-    const void *no_buffers[] = {NULL};
+    const void* id_buffers[] = {NULL, offsets, ids};
+    const void* match_buffers[] = {&validity, match};
+    const void* no_buffers[] = {NULL};
     struct ArrowSchema id_schema = {"u", "id", NULL, 2, 0, NULL, NULL, keep_schema, NULL};
     struct ArrowSchema match_schema = {"g", "match", NULL, 2, 0, NULL, NULL, keep_schema, NULL};
     struct ArrowArray id_array = {3, 0, 0, 3, 0, id_buffers, NULL, NULL, keep_array, NULL};
     struct ArrowArray match_array = {3, 1, 0, 2, 0, match_buffers, NULL, NULL, keep_array, NULL};
-    struct ArrowSchema *schemas[] = {&id_schema, &match_schema};
-    struct ArrowArray *arrays[] = {&id_array, &match_array};
+    struct ArrowSchema* schemas[] = {&id_schema, &match_schema};
+    struct ArrowArray* arrays[] = {&id_array, &match_array};
     struct ArrowSchema schema = {"+s", "", NULL, 0, 2, schemas, NULL, keep_schema, NULL};
     struct ArrowArray array = {3, 0, 0, 1, 2, no_buffers, arrays, NULL, keep_array, NULL};
     desk d = open_desk();
@@ -86,7 +86,7 @@ static void own_actions(void) {
     static const uint8_t reversible[] = {1, 0};
     static const int64_t offsets[] = {0, 2, 4};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_candidates *c = NULL;
+    opspilot_candidates* c = NULL;
     desk d = open_desk();
     OK(opspilot_candidates_new(&c, &problem));
     OK(opspilot_candidates_clear(c, 2, &problem));
@@ -107,7 +107,7 @@ static void refusals(void) {
     static const int64_t negative[] = {-1, 12, 23, 34};
     static const uint32_t high[] = {0, 3, 0};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_candidates *c = NULL;
+    opspilot_candidates* c = NULL;
     desk d = open_desk();
     OK(opspilot_candidates_new(&c, &problem));
     CHECK(opspilot_candidates_clear(c, (size_t)1 << 30, &problem) == OPSPILOT_ERROR_LIMIT);
@@ -117,7 +117,8 @@ static void refusals(void) {
     CHECK(opspilot_candidates_add_text(c, "id", 2, ids, strlen(ids), beyond, NULL, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(opspilot_candidates_add_text(c, "id", 2, ids, strlen(ids), negative, NULL, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(opspilot_candidates_add_text(c, "id", 2, NULL, 34, id_offsets, NULL, &problem) == OPSPILOT_ERROR_USAGE);
-    CHECK(opspilot_candidates_add_codes(c, "id", 2, high, texts, strlen(texts), text_offsets, 3, NULL, &problem) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_candidates_add_codes(c, "id", 2, high, texts, strlen(texts), text_offsets, 3, NULL, &problem) ==
+          OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.codes") == 0 && strstr(problem.where, "row 1") != NULL);
     CHECK(opspilot_candidates_add_double(c, "", 0, match, NULL, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(opspilot_candidates_add_double(c, "a\0b", 3, match, NULL, &problem) == OPSPILOT_ERROR_USAGE);

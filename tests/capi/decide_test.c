@@ -54,7 +54,8 @@ static void reasons(void) {
     CHECK(opspilot_decision_ranked_reason(d.decision, 0, ranked.reasons, &reason, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(opspilot_decision_ranked(d.decision, 99, &ranked, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.index") == 0);
-    CHECK(opspilot_decision_reason(d.decision, opspilot_decision_reason_count(d.decision), &reason, NULL) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_decision_reason(d.decision, opspilot_decision_reason_count(d.decision), &reason, NULL) ==
+          OPSPILOT_ERROR_USAGE);
     ranked.size = 4;
     CHECK(opspilot_decision_ranked(d.decision, 0, &ranked, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.struct_size") == 0);
@@ -64,7 +65,7 @@ static void reasons(void) {
 static void kill_and_swap(void) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
     opspilot_options options = OPSPILOT_OPTIONS_INIT;
-    opspilot_bundle *other = NULL;
+    opspilot_bundle* other = NULL;
     desk d = open_desk();
     OK(opspilot_engine_kill(d.engine, OPSPILOT_KILL_AUTOMATION, &problem));
     OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, NULL, d.decision,
@@ -80,8 +81,8 @@ static void kill_and_swap(void) {
     CHECK(opspilot_decision_verdict(d.decision) < OPSPILOT_VERDICT_AUTO_EXECUTE);
     CHECK(isnan(opspilot_decision_threshold(d.decision)));
     options.widest_rung = 5;
-    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, &options, d.decision,
-                                      &problem) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, &options,
+                                      d.decision, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.option") == 0);
 
     CHECK(opspilot_engine_rollback(d.engine, &problem) == OPSPILOT_ERROR_USAGE);
@@ -103,18 +104,30 @@ static void kill_and_swap(void) {
 }
 
 static void refusals(void) {
-    static const char *const bad_tasks[] = {"", "{", "[]", "null", "{\"intent\": \"refnd\"}", "{\"intent\": 5}", "{\"intnt\": \"refund\"}",
-                                            "{\"intent\": \"refund\", \"amount\": -1}", "{\"intent\": \"\xFF\"}"};
-    static const char *const bad_rows[] = {"", "{}", "[1]", "[{\"id\": \"refund_ful\"}]", "[{\"match\": 1}]",
-                                           "[{\"id\": \"close\", \"mtch\": 1}]", "[{\"id\": \"close\"}"};
+    static const char* const bad_tasks[] = {"",
+                                            "{",
+                                            "[]",
+                                            "null",
+                                            "{\"intent\": \"refnd\"}",
+                                            "{\"intent\": 5}",
+                                            "{\"intnt\": \"refund\"}",
+                                            "{\"intent\": \"refund\", \"amount\": -1}",
+                                            "{\"intent\": \"\xFF\"}"};
+    static const char* const bad_rows[] = {"",
+                                           "{}",
+                                           "[1]",
+                                           "[{\"id\": \"refund_ful\"}]",
+                                           "[{\"match\": 1}]",
+                                           "[{\"id\": \"close\", \"mtch\": 1}]",
+                                           "[{\"id\": \"close\"}"};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
     size_t i;
     desk d = open_desk();
     OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, NULL, d.decision,
                                    &problem));
     for (i = 0; i < sizeof bad_tasks / sizeof *bad_tasks; ++i) {
-        CHECK(opspilot_engine_decide_json(d.engine, d.workspace, bad_tasks[i], strlen(bad_tasks[i]), NULL, 0, NOW, NULL, d.decision,
-                                          &problem) != OPSPILOT_OK);
+        CHECK(opspilot_engine_decide_json(d.engine, d.workspace, bad_tasks[i], strlen(bad_tasks[i]), NULL, 0, NOW, NULL,
+                                          d.decision, &problem) != OPSPILOT_OK);
         CHECK(problem.message[0] != '\0');
     }
     for (i = 0; i < sizeof bad_rows / sizeof *bad_rows; ++i)
@@ -123,10 +136,14 @@ static void refusals(void) {
     /* What was decided before stands. */
     CHECK(same_text(opspilot_decision_action(d.decision), "refund_full"));
     CHECK(opspilot_decision_ranked_count(d.decision) == 2);
-    CHECK(opspilot_engine_decide_json(NULL, d.workspace, refund, 1, NULL, 0, NOW, NULL, d.decision, &problem) == OPSPILOT_ERROR_USAGE);
-    CHECK(opspilot_engine_decide_json(d.engine, NULL, refund, 1, NULL, 0, NOW, NULL, d.decision, &problem) == OPSPILOT_ERROR_USAGE);
-    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, NULL, 1, NULL, 0, NOW, NULL, d.decision, &problem) == OPSPILOT_ERROR_USAGE);
-    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, refund, 1, NULL, 0, NOW, NULL, NULL, &problem) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_decide_json(NULL, d.workspace, refund, 1, NULL, 0, NOW, NULL, d.decision, &problem) ==
+          OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_decide_json(d.engine, NULL, refund, 1, NULL, 0, NOW, NULL, d.decision, &problem) ==
+          OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, NULL, 1, NULL, 0, NOW, NULL, d.decision, &problem) ==
+          OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_engine_decide_json(d.engine, d.workspace, refund, 1, NULL, 0, NOW, NULL, NULL, &problem) ==
+          OPSPILOT_ERROR_USAGE);
     close_desk(&d);
 }
 

@@ -14,7 +14,7 @@ static void versions(void) {
 
 static void good_bundle(void) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_bundle *bundle = NULL;
+    opspilot_bundle* bundle = NULL;
     opspilot_text text = {NULL, 0};
     OK(opspilot_bundle_load(packed, packed_size, &bundle, &problem));
     CHECK(opspilot_bundle_fingerprint(bundle).size == 64);
@@ -28,10 +28,10 @@ static void good_bundle(void) {
 }
 
 /* A copy with one byte changed, or cut short. */
-static opspilot_status load_bent(size_t size, size_t at, opspilot_error *problem) {
-    opspilot_bundle *bundle = NULL;
+static opspilot_status load_bent(size_t size, size_t at, opspilot_error* problem) {
+    opspilot_bundle* bundle = NULL;
     opspilot_status status;
-    unsigned char *copy = malloc(packed_size);
+    unsigned char* copy = malloc(packed_size);
     CHECK(copy != NULL);
     if (copy == NULL) return OPSPILOT_ERROR_MEMORY;
     memcpy(copy, packed, packed_size);
@@ -44,7 +44,7 @@ static opspilot_status load_bent(size_t size, size_t at, opspilot_error *problem
 
 static void bad_bundles(void) {
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_bundle *bundle = NULL;
+    opspilot_bundle* bundle = NULL;
     size_t step = packed_size / 97 + 1;
     size_t at;
     for (at = 0; at < packed_size; at += step) {
@@ -62,7 +62,7 @@ static void bad_bundles(void) {
 
 static void error_structs(void) {
     opspilot_error small = OPSPILOT_ERROR_INIT;
-    opspilot_bundle *bundle = NULL;
+    opspilot_bundle* bundle = NULL;
     struct {
         opspilot_error error;
         char more[16];

@@ -4,11 +4,11 @@
 
 int checks = 0;
 int failures = 0;
-unsigned char *packed = NULL;
+unsigned char* packed = NULL;
 size_t packed_size = 0;
 
-static int read_file(const char *path) {
-    FILE *file = fopen(path, "rb");
+static int read_file(const char* path) {
+    FILE* file = fopen(path, "rb");
     long length = 0;
     if (file == NULL) return 0;
     if (fseek(file, 0, SEEK_END) == 0) length = ftell(file);
@@ -28,23 +28,23 @@ desk open_desk(void) {
     return d;
 }
 
-void close_desk(desk *d) {
+void close_desk(desk* d) {
     opspilot_decision_free(d->decision);
     opspilot_workspace_free(d->workspace);
     opspilot_engine_free(d->engine);
     opspilot_bundle_free(d->bundle);
 }
 
-void keep_schema(struct ArrowSchema *schema) { (void)schema; }
-void keep_array(struct ArrowArray *array) { (void)array; }
+void keep_schema(struct ArrowSchema* schema) { (void)schema; }
+void keep_array(struct ArrowArray* array) { (void)array; }
 
-int same_text(opspilot_text text, const char *expected) {
+int same_text(opspilot_text text, const char* expected) {
     return text.size == strlen(expected) && (text.size == 0 || memcmp(text.data, expected, text.size) == 0);
 }
 
 int same_bits(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
 
-int same_decision(const opspilot_decision *a, const opspilot_decision *b) {
+int same_decision(const opspilot_decision* a, const opspilot_decision* b) {
     const opspilot_text left = opspilot_decision_action(a);
     const opspilot_text right = opspilot_decision_action(b);
     size_t i;
@@ -65,7 +65,7 @@ int same_decision(const opspilot_decision *a, const opspilot_decision *b) {
     return 1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
     if (argc != 2 || !read_file(argv[1])) {
         fprintf(stderr, "usage: capi_test BUNDLE\n");
         return 2;

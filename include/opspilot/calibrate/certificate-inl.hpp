@@ -267,12 +267,12 @@ OPSPILOT_INLINE result<calibration> calibration::parse(std::string_view text) {
     }
     out.temperature = detail::number_or(root, "temperature", 1);
     if (!(out.temperature > 0) || !std::isfinite(out.temperature))
-        return detail::calibration_error_at("calibration.bad_temperature", fmt::format("temperature {}", out.temperature), "/temperature",
-                                            "it must be above 0");
+        return detail::calibration_error_at("calibration.bad_temperature", fmt::format("temperature {}", out.temperature),
+                                            "/temperature", "it must be above 0");
     out.abstain_below = detail::number_or(root, "abstain_below", 0);
     if (!(out.abstain_below >= 0 && out.abstain_below < 1))
-        return detail::calibration_error_at("calibration.bad_probability", fmt::format("abstain_below {}", out.abstain_below), "/abstain_below",
-                                            "it must lie in [0, 1)");
+        return detail::calibration_error_at("calibration.bad_probability", fmt::format("abstain_below {}", out.abstain_below),
+                                            "/abstain_below", "it must lie in [0, 1)");
     const auto floors = root.find("recall_floors");
     for (std::size_t i = 0; floors != root.end() && i < floors->size(); ++i) {
         OPSPILOT_TRY(recall_threshold r, detail::read_recall((*floors)[i], detail::pointer("/recall_floors", i)));
