@@ -259,7 +259,7 @@ class Decision(Described):
         return {"kind": "decision", **self.to_dict()}
 
 
-class Engine:
+class Engine(Described):
     """Decides with one bundle at a time; all methods may be called from any thread.
 
     ``audit`` receives one JSON line per decision. ``seed`` is reserved for exploration and changes nothing yet.
@@ -276,7 +276,6 @@ class Engine:
                 hint="build one bundle per client",
             )
         self._core = _core.Engine(bundle._core)
-        self._bundle = bundle
         self._seed = seed
         self._audit = _sink(audit)
 
@@ -330,6 +329,16 @@ class Engine:
     def bundle(self) -> Bundle:
         """The bundle that the next decision uses."""
         return Bundle(self._core.bundle)
+
+    def _description(self) -> dict[str, Any]:
+        bundle = self.bundle
+        return {
+            "kind": "engine",
+            "bundle": bundle.name,
+            "version": bundle.version,
+            "fingerprint": bundle.fingerprint,
+            "audited": self._audit is not None,
+        }
 
 
 def _sink(audit: Audit | None) -> Callable[[bytes], object] | None:

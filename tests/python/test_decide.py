@@ -221,6 +221,12 @@ def test_bad_input_names_place_and_cure(
     assert engine.decide({"intent": "refund"}, now=NOW).verdict == "suggest"
 
 
+def test_an_engine_describes_itself(engine: op.Engine) -> None:
+    about = json.loads(engine.describe("json"))
+    assert about["fingerprint"] == engine.bundle.fingerprint
+    assert "support" in repr(engine)
+
+
 def test_threads_share_an_engine(engine: op.Engine) -> None:
     tasks = [{"id": f"t{i}", "intent": "refund", "amount": float(i)} for i in range(200)]
     expected = [engine.decide(task, now=NOW).id for task in tasks]
