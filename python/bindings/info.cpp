@@ -47,7 +47,7 @@ py::dict dependencies() {
         rest.remove_prefix(std::min(rest.size(), entry.size() + 1));
         const std::size_t slash = entry.find('/');
         if (slash == std::string_view::npos || slash + 1 == entry.size()) continue;
-        out[py::str(entry.data(), slash)] = py::str(entry.data() + slash + 1, entry.size() - slash - 1);
+        out[py::str(std::string(entry.substr(0, slash)))] = std::string(entry.substr(slash + 1));
     }
     return out;
 }
