@@ -216,7 +216,7 @@ def _words_block() -> Json:
         _text("task x written", 0.7, _TASK, _words("own_text"), tf="binary"),
         _text("answer", 0.7, _words("api_text", 2), when="just_asked"),
     ]
-    return {"name": "words", "op": "text_hash", "bits": 19, "min_count": 2, "sources": sources}
+    return {"name": "words", "op": "text_hash", "bits": 20, "min_count": 2, "sources": sources}
 
 
 def _hidden(name: str, op: str, **keys: Any) -> Json:
@@ -245,15 +245,26 @@ _HABITS: Final[Mapping[str, list[Any]]] = {
     ],
     "phrase": [_LAST, {"input": "task.customer_text", "kind": "phrase", "head": 7, "symbols": "?!"}],
 }
-_FEWEST: Final = 3
+#: The same, where only what was done matters and not how often the context was seen.
+_FINER_HABITS: Final[Mapping[str, list[Any]]] = {
+    "now": [_TASK, _LAST, _MENTIONED_NOW, _WAITING],
+    "slots": [_TASK, _MENTIONED, {"input": "task.task_queries", "edges": [1, 2]}, _LAST],
+    "since_query": [_TASK, {"input": "task.since_query", "kind": "set"}, _WAITING],
+    "answer": [_LAST, _AGE, {"input": "task.api_text", "kind": "phrase", "head": 8}],
+    "told": [_LAST, {"input": "task.operator_text", "kind": "phrase", "head": 6, "symbols": "?!"}, _WAITING],
+    "first_words": [_TASK, _LAST, {"input": "task.customer_text", "kind": "phrase", "head": 3, "symbols": "?!"}],
+    "message_now": [_MESSAGE, {"input": "task.api_age", "edges": [0, 1, 2, 3]}, _LAST, _MENTIONED_NOW],
+}
+_FEWEST: Final = 2
 
 
 def _habits() -> list[Json]:
     columns: list[Json] = []
-    for name, context in _HABITS.items():
+    for name, context in (*_HABITS.items(), *_FINER_HABITS.items()):
         shared = {"op": "transition", "context": context, "smoothing": 2, "min_count": _FEWEST}
         columns.append({"name": f"habit.{name}", **shared, "value": "probability"})
-        columns.append({"name": f"habit.{name}.seen", **shared, "value": "count"})
+        if name in _HABITS:
+            columns.append({"name": f"habit.{name}.seen", **shared, "value": "count"})
     return columns
 
 

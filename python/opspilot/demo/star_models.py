@@ -22,7 +22,7 @@ THREADS: Final = 2
 SHORTLIST: Final = 12
 _LINEAR: Final[Mapping[str, Any]] = {"solver": "adagrad", "l2": 12.0, "learning_rate": 0.05, "epochs": 4, "seed": 1}
 #: Weights kept in each model; they decide the size of the bundle.
-_CLASSIFIER_ENTRIES: Final = 1_600_000
+_CLASSIFIER_ENTRIES: Final = 1_700_000
 _CHOICE_ENTRIES: Final = 250_000
 _TREES: Final[Mapping[str, Any]] = {
     "learning_rate": 0.05,
