@@ -55,9 +55,9 @@ public:
     [[nodiscard]] status apply(const frame& f, const prepared_actions* prepared, feature_workspace& scratch,
                                feature_matrix& out) const;
 
-    /// The fitted document; `parse(to_json())` is the same plan.
+    /// The fitted document as it was fitted or parsed; `parse(to_json())` is the same plan with the same fingerprint.
     [[nodiscard]] std::string to_json() const;
-    /// SHA-256 hex of the schema's fingerprint and everything that decides a value; models store it.
+    /// SHA-256 hex of the schema's fingerprint and the document, byte for byte; models store it.
     [[nodiscard]] const std::string& fingerprint() const noexcept;
 
     struct impl;
