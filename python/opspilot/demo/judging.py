@@ -203,7 +203,10 @@ def latency(milliseconds: Sequence[float]) -> Json:
 
 
 def rules(parts: Parts, decisions: Sequence[Decision], acted: Sequence[frozenset[str]]) -> tuple[list[Json], Json]:
-    """By rule: on how many decisions it acted, and how many verdicts would be others without it. Then all rules together."""
+    """By rule: on how many decisions it acted, and how many verdicts would be others without it. Then all rules together.
+
+    A rule that acted on no candidate of a decision cannot change it, so only the others are decided again.
+    """
     with_all = decide_all(Bundle.draft(parts), decisions)
     names = [name for name in parts if name.startswith("policy/")]
     documents = {name: json.loads(parts[name]) for name in names}
@@ -212,9 +215,11 @@ def rules(parts: Parts, decisions: Sequence[Decision], acted: Sequence[frozenset
     for name, document in documents.items():
         for rule in document["rules"]:
             kept = [other for other in document["rules"] if other is not rule]
-            without = decide_all(_with_rules(parts, {name: kept}, documents), decisions)
+            touched = [i for i, found_rules in enumerate(acted) if rule["id"] in found_rules]
+            without = decide_all(_with_rules(parts, {name: kept}, documents), [decisions[i] for i in touched])
+            changes = _differ([with_all.proposed[i] for i in touched], without.proposed)
             entry: Json = {"id": rule["id"], "layer": document["layer"], "effect": rule["effect"], "because": rule["because"]}
-            entry |= {"matched": matched[rule["id"]], "verdict_changes": _differ(with_all.proposed, without.proposed)}
+            entry |= {"matched": matched[rule["id"]], "verdict_changes": changes}
             found.append(entry)
     bare = decide_all(_with_rules(parts, {name: [] for name in names}, documents), decisions)
     together = {"verdicts": _differ(with_all.proposed, bare.proposed), "top_action": _differ(with_all.action, bare.action)}
