@@ -19,7 +19,7 @@ Integers = npt.NDArray[np.int64]
 
 THREADS: Final = 2
 #: Candidates per decision that the trees learn from: the best of the text classifier.
-SHORTLIST: Final = 8
+SHORTLIST: Final = 12
 _LINEAR: Final[Mapping[str, Any]] = {"solver": "adagrad", "l2": 12.0, "learning_rate": 0.05, "epochs": 4, "seed": 1}
 #: Weights kept in each model; they decide the size of the bundle.
 _CLASSIFIER_ENTRIES: Final = 1_700_000

@@ -20,7 +20,7 @@ CERTIFY: Final = "certify"
 TEST: Final = "test"
 
 #: Dialogues moved from train to certification.  One decision per dialogue is little evidence: in a study on out-of-fold
-#: scores of train, the 320 dialogues of half of dev reached a certificate at 10 % in four of ten draws, 860 in seven to eight.
+#: scores of train, the 320 dialogues of half of dev reached a certificate at 10 % in four of ten draws, 860 in seven.
 MOVED: Final = 600
 #: The more folds, the closer are out-of-fold scores to those that serve, and the longer training takes.
 FOLDS: Final = 8
