@@ -213,7 +213,7 @@ inline status compile_bundle(bundle::impl& b) {
         return {};
     }));
     const auto kind = b.schema.find(role::action, "kind");
-    if (kind && b.schema.fields(role::action)[*kind].type == field_type::text) b.kind_field = *kind;
+    if (kind && b.schema.fields(role::action)[*kind].type == field_type::text) b.kind_field = kind;
     if (b.plan.state) {
         const interner strings(std::as_const(b.strings));
         OPSPILOT_TRY(b.prepared, b.plan.prepare(b.catalogue, strings));
