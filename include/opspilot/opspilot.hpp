@@ -12,6 +12,8 @@
 ///     if (done && d.verdict == opspilot::verdict::auto_execute) execute(d.action);
 #pragma once
 
+#include "opspilot/audit/log.hpp"
+#include "opspilot/audit/outcome.hpp"
 #include "opspilot/audit/record.hpp"
 #include "opspilot/base/hash.hpp"
 #include "opspilot/base/math.hpp"

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "opspilot/audit/detail/line_reader.hpp"
 #include "opspilot/audit/detail/line_writer.hpp"
 #include "opspilot/audit/detail/record_tables.hpp"
 #include "opspilot/audit/record.hpp"
@@ -90,6 +91,34 @@ inline status read_lists(const json& root, parsed_record& out) {
     return {};
 }
 
+OPSPILOT_INLINE result<parsed_record> record_of(const json& root) {
+    OPSPILOT_CHECK(check_type(root, "decision"));
+    OPSPILOT_CHECK(check_object(root, record_table, "", error_kind::audit));
+    if (root.at("v") != record_version)
+        return error{error_kind::audit, "audit.version", fmt::format("version {} of a record", root.at("v").dump()), "/v",
+                     fmt::format("this library reads version {}", record_version)};
+    parsed_record out;
+    out.id = root.at("id").get<std::string>();
+    out.time_us = root.at("time").get<std::int64_t>();
+    out.client = root.at("client").get<std::string>();
+    out.task = root.at("task").get<std::string>();
+    out.stage = root.at("stage").get<std::string>();
+    out.shadow = root.at("shadow").get<bool>();
+    out.verdict = root.at("verdict").get<std::string>();
+    out.proposed = root.at("proposed").get<std::string>();
+    out.action = root.at("action").get<std::string>();
+    out.queue = root.at("queue").get<std::string>();
+    OPSPILOT_TRY(out.probability, read_number(root, "probability", ""));
+    OPSPILOT_TRY(out.threshold, read_number(root, "threshold", ""));
+    OPSPILOT_TRY(out.override_probability, read_number(root, "override_probability", ""));
+    OPSPILOT_TRY(out.propensity, read_number(root, "propensity", ""));
+    out.rung = root.at("rung").get<std::string>();
+    OPSPILOT_CHECK(read_versions(root.at("versions"), out));
+    OPSPILOT_CHECK(read_lists(root, out));
+    out.fields = root.at("fields").dump();
+    return out;
+}
+
 }  // namespace detail
 
 OPSPILOT_INLINE void write_json(const record& r, std::string& out) {
@@ -149,30 +178,7 @@ OPSPILOT_INLINE void write_json(const record& r, std::string& out) {
 
 OPSPILOT_INLINE result<parsed_record> read_record(std::string_view line) {
     OPSPILOT_TRY(const detail::json root, detail::parse_json(line, error_kind::audit));
-    OPSPILOT_CHECK(detail::check_object(root, detail::record_table, "", error_kind::audit));
-    if (root.at("v") != record_version)
-        return error{error_kind::audit, "audit.version", fmt::format("version {} of a record", root.at("v").dump()), "/v",
-                     fmt::format("this library reads version {}", record_version)};
-    parsed_record out;
-    out.id = root.at("id").get<std::string>();
-    out.time_us = root.at("time").get<std::int64_t>();
-    out.client = root.at("client").get<std::string>();
-    out.task = root.at("task").get<std::string>();
-    out.stage = root.at("stage").get<std::string>();
-    out.shadow = root.at("shadow").get<bool>();
-    out.verdict = root.at("verdict").get<std::string>();
-    out.proposed = root.at("proposed").get<std::string>();
-    out.action = root.at("action").get<std::string>();
-    out.queue = root.at("queue").get<std::string>();
-    OPSPILOT_TRY(out.probability, detail::read_number(root, "probability", ""));
-    OPSPILOT_TRY(out.threshold, detail::read_number(root, "threshold", ""));
-    OPSPILOT_TRY(out.override_probability, detail::read_number(root, "override_probability", ""));
-    OPSPILOT_TRY(out.propensity, detail::read_number(root, "propensity", ""));
-    out.rung = root.at("rung").get<std::string>();
-    OPSPILOT_CHECK(detail::read_versions(root.at("versions"), out));
-    OPSPILOT_CHECK(detail::read_lists(root, out));
-    out.fields = root.at("fields").dump();
-    return out;
+    return detail::record_of(root);
 }
 
 OPSPILOT_INLINE std::span<const document_field> record_fields() noexcept { return detail::record_table; }

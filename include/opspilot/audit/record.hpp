@@ -97,7 +97,8 @@ struct parsed_record {
 };
 
 /// Reads one line (with or without its newline). Every key must be there, of its kind, and no other.
-/// Errors: kind audit: .json_syntax, .utf8, .unknown_field, .missing_field, .wrong_kind, .bad_choice, .json_size, .version.
+/// Errors: kind audit: .json_syntax, .utf8, .unknown_field, .missing_field, .wrong_kind, .bad_choice (a line of another type
+/// too), .json_size, .version.
 [[nodiscard]] OPSPILOT_API result<parsed_record> read_record(std::string_view line);
 
 /// Keys of a line, for its JSON Schema.

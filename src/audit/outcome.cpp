@@ -1,0 +1,1 @@
+#include "opspilot/audit/outcome-inl.hpp"
