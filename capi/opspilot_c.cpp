@@ -25,6 +25,7 @@ struct opspilot_engine {
 };
 struct opspilot_workspace {
     opspilot::workspace value;
+    std::string text;  // lent out until the next call
 };
 struct opspilot_candidates {
     opspilot::c_surface::candidate_columns value;
@@ -318,6 +319,30 @@ opspilot_status opspilot_engine_decide_batch(const opspilot_engine* engine, opsp
         };
         return engine->value.decide_batch({.schema = task_schema, .chunks = {&tasks, 1}}, source(candidates), now_us,
                                           workspace->value, hand_out, read);
+    });
+}
+
+opspilot_status opspilot_engine_record_outcome(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                               const char* decision_id, size_t decision_id_size, const char* outcome,
+                                               size_t outcome_size, int64_t now_us, opspilot_text* out, opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(
+            all_given(engine, "engine", workspace, "workspace", decision_id, "decision_id", outcome, "outcome", out, "out"));
+        std::string line;
+        OPSPILOT_CHECK(engine->value.record_outcome(std::string_view(decision_id, decision_id_size),
+                                                    std::string_view(outcome, outcome_size), now_us, line));
+        workspace->text = std::move(line);
+        *out = text(workspace->text);
+        return {};
+    });
+}
+opspilot_status opspilot_engine_metrics_text(const opspilot_engine* engine, opspilot_workspace* workspace, opspilot_text* out,
+                                             opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(all_given(engine, "engine", workspace, "workspace", out, "out"));
+        workspace->text = engine->value.metrics_text();
+        *out = text(workspace->text);
+        return {};
     });
 }
 

@@ -311,6 +311,30 @@ OPSPILOT_C_API opspilot_status opspilot_engine_decide_batch(const opspilot_engin
                                                             const opspilot_options* options, opspilot_decision_callback callback,
                                                             void* user, opspilot_error* error);
 
+/* ---- Outcomes and metrics ----------------------------------------------------------------------------------------------- */
+
+/* What came of a decision, as one line of JSON ending in a newline for the log that holds the decisions. `decision_id`: 32
+ * lower-case hex digits. `outcome`: a JSON object {"kind": "accepted" | "overridden" | "reversed" | "complaint" | "observed",
+ * "action": ...?, "reward": ...?, "delay_us": ...?}: `action` is the id of what a person did instead (overridden only), `reward`
+ * a number in the host's unit (required when observed), `delay_us` microseconds from the decision to what came of it, 0 or
+ * more. There is no free text. Whether the decision exists is not known here. `now_us` is the time of recording.
+ * Outcomes may be recorded late, twice and out of order: all lines stand, and of those that answer a question about a decision
+ * (what people did, which reward) the one with the largest time counts, of equal times the later line.
+ * The text belongs to `workspace` and lives until the next call with it. Any thread, with its own workspace.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.decision_id"; OPSPILOT_ERROR_SCHEMA with JSON pointers "/outcome/...". */
+OPSPILOT_C_API opspilot_status opspilot_engine_record_outcome(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                              const char* decision_id, size_t decision_id_size,
+                                                              const char* outcome, size_t outcome_size, int64_t now_us,
+                                                              opspilot_text* out, opspilot_error* error);
+
+/* What the engine did since it was made, in the Prometheus text format 0.0.4 (text/plain; version=0.0.4): decisions by verdict,
+ * proposed verdict, rung, stage and reason, candidates, refused calls, outcomes, swaps, the kill switch and the bundle. Counters
+ * outlive swaps and workspaces. There is no latency: the library has no clock, so the host measures its calls.
+ * The text belongs to `workspace` and lives until the next call with it. Any thread, with its own workspace.
+ * Errors: none of its own. */
+OPSPILOT_C_API opspilot_status opspilot_engine_metrics_text(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                            opspilot_text* out, opspilot_error* error);
+
 /* ---- Reading a decision ------------------------------------------------------------------------------------------------- */
 /* All texts live until the decision is filled again or freed. */
 

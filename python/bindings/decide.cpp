@@ -12,6 +12,7 @@
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/audit/log.hpp"
+#include "opspilot/audit/outcome.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "sources.hpp"
 
@@ -273,6 +274,10 @@ void bind_decide(py::module_& m) {
         py::dict verdicts;
         for (std::size_t v = 0; v < s.by_verdict.size(); ++v) verdicts[text(name(static_cast<verdict>(v)))] = s.by_verdict[v];
         out["verdicts"] = verdicts;
+        out["outcomes"] = s.outcomes;
+        py::dict kinds;
+        for (std::size_t k = 0; k < s.by_outcome.size(); ++k) kinds[text(name(static_cast<outcome_kind>(k)))] = s.by_outcome[k];
+        out["outcome_kinds"] = kinds;
         if (s.first_bad) {
             py::dict bad;
             bad["line"] = s.first_bad->line;
@@ -355,6 +360,21 @@ void bind_decide(py::module_& m) {
                  for (const copied_features& c : copies) out.append(c.to_python());
                  return out;
              })
+        .def("record_outcome",
+             [](const engine_handle& e, const py::object& decision_id, const py::object& outcome, const py::object& now) {
+                 if (!py::isinstance<py::str>(decision_id))
+                     raise(error{error_kind::usage, "usage.decision_id", "an id of a decision is a str", "decision_id",
+                                 "give the id as the decision has it: decision.id"});
+                 const rows_from_python read(outcome, "outcome");
+                 if (read.view().json.data() == nullptr)
+                     raise(error{error_kind::usage, "usage.outcome", "no outcome, or a table of them", "outcome",
+                                 "give a mapping or JSON as bytes, one outcome at a time"});
+                 const std::string id = py::bytes(decision_id.attr("encode")("utf-8", "replace"));
+                 std::string line;
+                 unwrap(e.core.record_outcome(id, read.view().json, microseconds(now), line));
+                 return py::bytes(line);
+             })
+        .def("metrics_text", [](const engine_handle& e) { return e.core.metrics_text(); })
         .def("swap", [](engine_handle& e, const bundle_handle& b) { e.core.swap(b.ptr); })
         .def("rollback", [](engine_handle& e) { unwrap(e.core.rollback()); })
         .def("kill", [](engine_handle& e, const std::string& scope) { e.core.kill(scope_from(scope)); })

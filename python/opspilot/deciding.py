@@ -262,7 +262,7 @@ class Decision(Described):
 class Engine(Described):
     """Decides with one bundle at a time; all methods may be called from any thread.
 
-    ``audit`` receives one JSON line per decision. ``seed`` is reserved for exploration and changes nothing yet.
+    ``audit`` receives one JSON line per decision and per outcome. ``seed`` is reserved for exploration and changes nothing yet.
     """
 
     def __init__(
@@ -308,6 +308,31 @@ class Engine(Described):
         """Decides many tasks; ``candidates`` carry an ascending integer ``task_index``. The same answers as ``decide``, bit
         for bit, as one table with a row per task."""
         return self._core.decide_batch(tasks, candidates, now, rung, self._audit)
+
+    def record_outcome(self, decision_id: str, outcome: Mapping[str, object] | bytes, *, now: object) -> bytes:
+        """Records what came of a decision, as one line of JSON in the same audit log; returns the line.
+
+        ``outcome``: a mapping or JSON bytes with ``kind`` (accepted, overridden, reversed, complaint or observed) and, where
+        they are known, ``action`` (overridden only: id of what the person did), ``reward`` (a finite number in your unit;
+        required when observed) and ``delay_us`` (microseconds from the decision to what came of it). Free text and names of
+        people are not accepted. ``now``: when it is recorded.
+        Outcomes may come late, twice and out of order: all lines stand, and of those that answer a question about a decision
+        (what people did, which reward) the one with the largest time counts, of equal times the later line.
+        Raises ``UsageError`` for an id that is none, ``SchemaError`` with the place in the outcome; nothing is written then.
+        """
+        line = self._core.record_outcome(decision_id, outcome, now)
+        if self._audit is not None:
+            self._audit(line)
+        return line
+
+    def metrics_text(self) -> str:
+        """What this engine did since it was made, in the Prometheus text format 0.0.4 (``text/plain; version=0.0.4``).
+
+        Counters of decisions by verdict, proposed verdict, rung, stage and reason, of candidates, refused calls, outcomes, swaps
+        and rollbacks; gauges for the kill switch and the bundle. They outlive swaps. There is no latency: the library has no
+        clock, so the host measures its calls.
+        """
+        return self._core.metrics_text()
 
     def swap(self, bundle: Bundle | None = None, policy: object = None, overlay: object = None) -> None:
         """Publishes another bundle; decisions in flight finish on the one they began with."""

@@ -59,5 +59,6 @@ void test_load(void);
 void test_decide(void);
 void test_columns(void);
 void test_batch(void);
+void test_outcome(void);
 
 #endif

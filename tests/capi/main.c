@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
     test_decide();
     test_columns();
     test_batch();
+    test_outcome();
     free(packed);
     printf("%d checks, %d failures\n", checks, failures);
     return failures == 0 ? 0 : 1;

@@ -29,7 +29,6 @@ inline constexpr std::array<document_field, 3> limit_fields{
     {{"candidates", json_kind::integer, false, "most candidates of a task, default 10000"},
      {"task_bytes", json_kind::integer, false, "longest task in bytes, default 1 MiB"},
      {"candidate_bytes", json_kind::integer, false, "longest candidate list in bytes, default 64 MiB"}}};
-inline constexpr std::array<std::string_view, 4> stage_names{"shadow", "suggest", "approve", "live"};
 inline constexpr std::array<document_field, 2> rollout_fields{
     {{"stage", json_kind::text, true, "shadow: record only, suggest, approve: up to require_approval, live", stage_names},
      {"note", json_kind::text, false, "for people"}}};

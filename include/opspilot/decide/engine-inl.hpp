@@ -1,10 +1,15 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <mutex>
 #include <utility>
 
+#include "opspilot/audit/outcome.hpp"
+#include "opspilot/base/text.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
+#include "opspilot/decide/detail/engine_state.hpp"
 #include "opspilot/decide/detail/inputs.hpp"
 #include "opspilot/decide/detail/order.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
@@ -16,16 +21,6 @@ OPSPILOT_INLINE workspace::workspace() : state(std::make_unique<impl>()) {}
 OPSPILOT_INLINE workspace::~workspace() = default;
 OPSPILOT_INLINE workspace::workspace(workspace&&) noexcept = default;
 OPSPILOT_INLINE workspace& workspace::operator=(workspace&&) noexcept = default;
-
-/// Readers take the published bundle by a copy they keep in their workspace and look at one counter per decision; only the
-/// first decision after a swap takes the lock.
-struct engine::impl {
-    mutable std::mutex lock;
-    std::shared_ptr<const bundle> live;
-    std::shared_ptr<const bundle> before;
-    std::atomic<std::uint64_t> generation{0};
-    std::atomic<kill_scope> killed{kill_scope::none};
-};
 
 namespace detail {
 
@@ -51,6 +46,7 @@ OPSPILOT_INLINE std::shared_ptr<const bundle> engine::current() const {
 OPSPILOT_INLINE void engine::swap(std::shared_ptr<const bundle> b) {
     const std::lock_guard hold(state_->lock);
     state_->before = std::exchange(state_->live, std::move(b));
+    ++state_->swaps;
     state_->generation.store(detail::next_generation(), std::memory_order_release);
 }
 
@@ -60,6 +56,7 @@ OPSPILOT_INLINE status engine::rollback() {
         return error{error_kind::usage, "usage.nothing_to_roll_back_to", "no bundle was swapped out", "",
                      "rollback undoes one swap"};
     state_->live = std::exchange(state_->before, nullptr);
+    ++state_->rollbacks;
     state_->generation.store(detail::next_generation(), std::memory_order_release);
     return {};
 }
@@ -69,11 +66,14 @@ OPSPILOT_INLINE kill_scope engine::killed() const noexcept { return state_->kill
 
 namespace detail {
 
-/// The bundle this workspace decides with next: its own copy unless another was published since.
+/// The bundle this workspace decides with next: its own copy unless another was published since. A generation belongs to one
+/// engine, so a workspace that has it also counts there.
 template <class Engine>
 inline void follow(const Engine& state, workspace::impl& ws) {
     const std::uint64_t published = state.generation.load(std::memory_order_acquire);
     if (ws.generation == published && ws.bound) return;
+    ws.generation = 0;  // no engine's, in case of an exception half way
+    ws.counted.from(state.tallies);
     const std::lock_guard hold(state.lock);
     bind(ws, state.live);
     ws.generation = state.generation.load(std::memory_order_relaxed);
@@ -85,8 +85,13 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
                                       workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
-                              {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
+    status done = detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
+                                     {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
+    if (done)
+        ws.counted->count(out);
+    else
+        ws.counted->refuse(done.error().kind);
+    return done;
 }
 
 OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
@@ -94,8 +99,14 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                               {.widest = options.widest, .staged = options.staged, .killed = killed()}, sink);
+    status done = detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                                      {.widest = options.widest, .staged = options.staged, .killed = killed()},
+                                      [&](std::size_t t, const decision& d) {
+                                          ws.counted->count(d);
+                                          return sink(t, d);
+                                      });
+    if (!done) ws.counted->refuse(done.error().kind);
+    return done;
 }
 
 OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
@@ -113,6 +124,46 @@ OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_s
             return failed.ok() && sink(t, ws.matrix);
         });
     return read ? failed : read;
+}
+
+namespace detail {
+
+/// An action is an id of the catalogue or looks like one: free text about people must not reach the log.
+inline status check_outcome_action(const bundle& b, std::string_view action) {
+    const bundle::impl& state = b.state();
+    const std::uint32_t code = state.strings.find(action);
+    if (action.empty() || is_identifier(action) || (code < state.row_of_id.size() && state.row_of_id[code] != no_code)) return {};
+    return error{error_kind::schema, "schema.free_text",
+                 fmt::format("{} is no action of the catalogue and has not the form of an id", quote(action)), "/action",
+                 "name the action: letters, digits and _ - . : /, at most 128 bytes; free text is not recorded"};
+}
+
+inline error in_outcome(error problem) {
+    if (problem.where.empty() || problem.where.front() == '/')
+        problem.where = problem.where == "/" ? "/outcome" : "/outcome" + problem.where;
+    return problem;
+}
+
+}  // namespace detail
+
+OPSPILOT_INLINE status engine::record_outcome(std::string_view decision_id, const outcome& what, std::int64_t now_us,
+                                              std::string& out) const {
+    if (!is_decision_id(decision_id))
+        return error{error_kind::usage, "usage.decision_id", fmt::format("{} is no id of a decision", quote(decision_id)),
+                     "decision_id", "give the id as the decision has it: 32 lower-case hex digits"};
+    status checked = check_outcome(what);
+    if (checked) checked = detail::check_outcome_action(*current(), what.action);
+    if (!checked) return detail::in_outcome(std::move(checked).error());
+    write_json({.decision = std::string(decision_id), .time_us = now_us, .what = what}, out);
+    state_->outcomes[static_cast<std::size_t>(what.kind)].fetch_add(1, std::memory_order_relaxed);
+    return {};
+}
+
+OPSPILOT_INLINE status engine::record_outcome(std::string_view decision_id, std::string_view json, std::int64_t now_us,
+                                              std::string& out) const {
+    auto what = read_outcome(json);
+    if (!what) return detail::in_outcome(std::move(what).error());
+    return record_outcome(decision_id, *what, now_us, out);
 }
 
 }  // namespace opspilot

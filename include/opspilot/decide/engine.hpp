@@ -7,8 +7,10 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
+#include "opspilot/audit/outcome.hpp"
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/decide/bundle.hpp"
@@ -48,7 +50,7 @@ struct table_source {
 };
 
 /// Decides with one bundle at a time. `decide*` may be called from any number of threads, each with its own workspace and
-/// decision; `swap`, `rollback` and `kill` from any thread at any time: decisions in flight finish on what they began with.
+/// decision; everything else from any thread at any time: decisions in flight finish on what they began with.
 class OPSPILOT_API engine {
 public:
     explicit engine(std::shared_ptr<const bundle> b);
@@ -80,6 +82,23 @@ public:
     [[nodiscard]] status features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
                                   workspace& scratch, const std::function<bool(std::size_t, const feature_matrix&)>& sink) const;
 
+    /// Appends what came of a decision to `out`, as one line for the log that holds the decisions; see audit/outcome.hpp for what
+    /// readers make of outcomes that come late, twice and out of order. Whether the decision exists is not known here.
+    /// Errors: usage.decision_id; kind schema with JSON pointers "/outcome/…" as `check_outcome`, schema.free_text for an action
+    /// that the running bundle's catalogue does not hold and that has not the form of an id. `out` is then as it was.
+    [[nodiscard]] status record_outcome(std::string_view decision_id, const outcome& what, std::int64_t now_us,
+                                        std::string& out) const;
+    /// The same from JSON, as `read_outcome` reads it, with its errors.
+    [[nodiscard]] status record_outcome(std::string_view decision_id, std::string_view json, std::int64_t now_us,
+                                        std::string& out) const;
+
+    /// What this engine did since it was made, in the Prometheus text format 0.0.4 (text/plain; version=0.0.4): decisions by
+    /// verdict, proposed verdict, rung, stage and reason, candidates, refused calls, outcomes, swaps, the kill switch and the
+    /// bundle. Counters outlive swaps and workspaces; golden rows are not counted. Exact for calls that have returned; one under
+    /// way may stand in some families and not yet in others.
+    /// There is no latency here: the library has no clock, so the host measures its calls.
+    [[nodiscard]] std::string metrics_text() const;
+
     /// The bundle that the next decision uses.
     [[nodiscard]] std::shared_ptr<const bundle> current() const;
     /// Publishes another bundle; the one before stays at hand for `rollback`.
@@ -102,4 +121,5 @@ private:
 #include "opspilot/decide/decision-inl.hpp"
 #include "opspilot/decide/describe-inl.hpp"
 #include "opspilot/decide/engine-inl.hpp"
+#include "opspilot/decide/metrics-inl.hpp"
 #endif

@@ -15,6 +15,7 @@
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/identity.hpp"
+#include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
 
 namespace opspilot {
@@ -187,8 +188,7 @@ inline verdict stage_cap(rollout_stage stage) noexcept {
 
 /// Rollout stage and kill switch, the last to narrow.
 inline void narrow_by_stage(decision& out, rollout_stage stage, bool staged, kill_scope killed) {
-    static constexpr std::array<std::string_view, 4> names{"shadow", "suggest", "approve", "live"};
-    out.stage = names[static_cast<std::size_t>(stage)];
+    out.stage = stage_names[static_cast<std::size_t>(stage)];
     out.verdict = out.proposed;
     if (killed == kill_scope::automation && out.verdict > verdict::suggest) {
         out.verdict = verdict::suggest;

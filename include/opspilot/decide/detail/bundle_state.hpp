@@ -2,10 +2,12 @@
 /// Internal: the compiled parts of a bundle.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "opspilot/calibrate/certificate.hpp"
@@ -29,6 +31,9 @@ enum class rollout_stage : std::uint8_t {
 };
 
 namespace detail {
+
+/// Names of the stages, in order.
+inline constexpr std::array<std::string_view, 4> stage_names{"shadow", "suggest", "approve", "live"};
 
 /// What of a threshold a decision needs: looked up by the code of the action's kind, checked without work.
 struct automation_line {

@@ -13,6 +13,7 @@
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/row_json.hpp"
 #include "opspilot/data/table.hpp"
+#include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "opspilot/features/plan.hpp"
 #include "opspilot/policy/policy.hpp"
@@ -40,6 +41,7 @@ struct candidate_set {
 struct workspace::impl {
     std::shared_ptr<const opspilot::bundle> bound;  ///< everything below is shaped by it
     std::uint64_t generation = 0;                   ///< of the engine that bound it
+    detail::tally_lease counted;                    ///< of the same engine
     std::optional<interner> strings;
     opspilot::schema id_only;  ///< knows nothing but ids
     json_reader reader;

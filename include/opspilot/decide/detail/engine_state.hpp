@@ -1,0 +1,29 @@
+/// \file
+/// Internal: what an engine keeps between decisions.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "opspilot/decide/detail/tally.hpp"
+#include "opspilot/decide/engine.hpp"
+
+namespace opspilot {
+
+/// Readers take the published bundle by a copy they keep in their workspace and look at one counter per decision; only the
+/// first decision after a swap takes the lock.
+struct engine::impl {
+    mutable std::mutex lock;
+    std::shared_ptr<const bundle> live;
+    std::shared_ptr<const bundle> before;
+    std::uint64_t swaps = 0, rollbacks = 0;
+    std::atomic<std::uint64_t> generation{0};
+    std::atomic<kill_scope> killed{kill_scope::none};
+    std::shared_ptr<detail::tally_board> tallies = std::make_shared<detail::tally_board>();
+    std::array<std::atomic<std::uint64_t>, 5> outcomes{};  ///< by kind; outcomes are rare, so they share
+};
+
+}  // namespace opspilot
