@@ -78,8 +78,8 @@ def _samples(engine: op.Engine) -> dict[tuple[str, tuple[tuple[str, str], ...]],
     return found
 
 
-def _total(engine: op.Engine, name: str, **labels: str) -> float:
-    return sum(v for (n, given), v in _samples(engine).items() if n == name and labels.items() <= dict(given).items())
+def _total(engine: op.Engine, family: str, /, **labels: str) -> float:
+    return sum(v for (n, given), v in _samples(engine).items() if n == family and labels.items() <= dict(given).items())
 
 
 def test_outcomes_stand_beside_their_decisions(bundle: op.Bundle, tmp_path: Path) -> None:
