@@ -16,7 +16,7 @@
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
-#include "opspilot/rank/trees.hpp"
+#include "opspilot/rank/tree_scorer.hpp"
 #include "training.hpp"
 
 namespace py = pybind11;
