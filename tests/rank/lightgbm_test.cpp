@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "opspilot/rank/tree_scorer.hpp"
 #include "rank_fixtures.hpp"
 
 using namespace opspilot;
