@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "opspilot/rank/tree_scorer.hpp"
+
 #include "catch.hpp"
 
 using namespace opspilot;
