@@ -7,8 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "opspilot/rank/detail/tree_walk.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
-#include "opspilot/rank/trees-inl.hpp"
 
 namespace opspilot {
 
