@@ -85,6 +85,7 @@ struct rank_workspace::impl {
     std::vector<sparse_view> views;
     classifier_scratch classifier;
     choice_scratch choice;
+    tree_workspace trees;
 };
 
 }  // namespace opspilot

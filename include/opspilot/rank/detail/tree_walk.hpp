@@ -37,7 +37,8 @@ inline opspilot::error length_error(std::string_view what, std::size_t got, std:
 }
 
 /// From sums to scores, for `rows` rows of all outputs.
-inline void finish_tree_sums(const tree_ensemble& e, std::span<double> sums) noexcept {
+template <class Ensemble>
+void finish_tree_sums(const Ensemble& e, std::span<double> sums) noexcept {
     const std::size_t outputs = e.outputs();
     if (e.divisor() != 1)
         for (double& sum : sums) sum /= e.divisor();

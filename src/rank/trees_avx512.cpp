@@ -1,0 +1,14 @@
+#if defined(__x86_64__)
+#include "opspilot/rank/detail/tree_avx512.hpp"
+
+namespace opspilot::detail {
+
+const tree_kernel& tree_kernel_avx512() noexcept;
+
+const tree_kernel& tree_kernel_avx512() noexcept {
+    static constexpr tree_kernel kernel = make_tree_kernel<avx512_trees>("avx512");
+    return kernel;
+}
+
+}  // namespace opspilot::detail
+#endif
