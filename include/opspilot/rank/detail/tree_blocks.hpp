@@ -72,7 +72,10 @@ private:
         task.lanes = lanes;
         task.thresholds = thresholds_of<T>(t_, f).data();
         task.count = f.thresholds;
-        task.cells = t_.cells.data() + f.first_cell;
+        const bool narrow = f.thresholds <= run_length;
+        task.cells = narrow ? t_.cells.data() + f.first_cell : nullptr;
+        task.wide_cells = narrow ? nullptr : t_.wide_cells.data() + f.first_cell;
+        task.bytes = narrow ? out : nullptr;
         task.cell_count = f.cells;
         task.steps = f.steps;
         task.low = f.low;
@@ -86,7 +89,12 @@ private:
         for (std::uint32_t c = 0; c < f.columns; ++c) {
             const byte_column& column = t_.columns[f.first_column + c];
             std::int8_t* const bytes = out + c * stride;
-            k_.narrow(b_.ranks, lanes, column.run * run_length, bytes);
+            if (!narrow)
+                k_.narrow(b_.ranks, lanes, column.run * run_length, bytes);
+            else if (c > 0)
+                std::copy_n(plain_, lanes, bytes);
+            else if (f.columns > 1)
+                std::copy_n(bytes, lanes, plain_);  // before missing values are put in
             const bool zero = column.missing == missing_way::zero_left || column.missing == missing_way::zero_right;
             if (!missing && !zero) continue;
             const std::int32_t of_zero =
@@ -122,6 +130,7 @@ private:
     const rank_tables& t_;
     const tree_kernel& k_;
     tree_block& b_;
+    std::int8_t plain_[tree_lanes] = {};
 };
 
 }  // namespace opspilot::detail

@@ -24,6 +24,13 @@ struct task_answers {
     std::vector<std::int8_t> rank;    // its byte
 };
 
+/// What is left of a subtree.
+struct subtree {
+    std::uint16_t count = 0;  // leaves that can be reached
+    std::uint8_t live = 0;
+    std::uint8_t first = 0;  // rounded value of the leftmost of them
+};
+
 class tree_folder {
 public:
     tree_folder(const tree_program& program, const task_answers& answers, folded_program& out) noexcept
@@ -53,59 +60,68 @@ public:
 
 private:
     void fold_splits(const program_tree& tree, program_tree& folded) {
+        // Everything stands in locals: a store of a byte could otherwise mean any member, which would be read again.
         const tree_op* const ops = p_.ops.data() + tree.first_op;
         const fold_node* const nodes = p_.folds.data() + tree.first_op;
-        const std::uint8_t* const right_first = p_.right_first.data() + tree.first_op;
         const std::uint8_t* const known = a_.known.data();
         const std::int8_t* const answer = a_.rank.data();
-        const std::size_t n = tree.ops;
+        const std::uint32_t n = tree.ops;
+        const std::uint32_t leaves = tree.leaves;
+        subtree* const at = at_;
         // Parents before children: what a candidate can still reach.
-        if (n == 0)
-            live_[256] = 1;
-        else
-            live_[n - 1] = 1;
-        for (std::size_t i = n; i-- > 0;) {
+        at[n == 0 ? 256 : n - 1].live = 1;
+        for (std::uint32_t i = n; i-- > 0;) {
             const tree_op op = ops[i];
-            const unsigned is_known = known[op.column];
-            const unsigned goes_right = answer[op.column] > op.rank ? 1U : 0U;
-            const unsigned here = live_[i];
-            live_[nodes[i].left] = static_cast<std::uint8_t>(here & ~(is_known & goes_right));
-            live_[nodes[i].right] = static_cast<std::uint8_t>(here & ~(is_known & (goes_right ^ 1U)));
-        }
-        const std::size_t leaves = tree.leaves;
-        const bool coarse = !p_.rounded.empty();
-        for (std::size_t leaf = 0; leaf < leaves; ++leaf) {
-            const std::uint8_t live = live_[256 + leaf];
-            if (p_.values.floats.empty())
-                out_.doubles[value_] = p_.values.doubles[tree.first_value + leaf];
-            else
-                out_.floats[value_] = p_.values.floats[tree.first_value + leaf];
-            value_ += live;
-            count_[256 + leaf] = live;
-            if (coarse) first_[256 + leaf] = p_.rounded[tree.first_value + leaf];
-        }
-        // Children before parents: unreached children count no leaves, so one sum serves answered and open splits alike.
-        std::uint32_t depth = 0;
-        for (std::size_t i = 0; i < n; ++i) {
             const fold_node node = nodes[i];
-            const std::uint32_t left = count_[node.left], right = count_[node.right];
-            count_[i] = static_cast<std::uint16_t>(left + right);
-            first_[i] = left != 0 ? first_[node.left] : first_[node.right];
-            const std::uint32_t open = live_[i] & (known[ops[i].column] ^ 1U);
-            const std::uint32_t l = left > 1 ? open : 0U, r = right > 1 ? open : 0U;
-            const std::uint32_t base = depth - l - r;
-            const std::uint32_t later = right_first[i];
-            tree_op op = ops[i];
-            op.step = static_cast<std::uint8_t>(left);
-            op.left = static_cast<std::uint8_t>(l * (base + r * later + 1));
-            op.right = static_cast<std::uint8_t>(r * (base + l * (later ^ 1U) + 1));
-            op.dest = static_cast<std::uint8_t>(base + 1);
-            op.coarse = static_cast<std::uint8_t>(first_[node.right] - first_[node.left]);
-            out_.ops[op_] = op;
-            op_ += open;
-            depth = open != 0 ? base + 1 : depth;
+            const std::uint32_t is_known = known[op.column];
+            const std::uint32_t right = answer[op.column] > op.rank ? 1U : 0U;
+            const std::uint32_t here = at[i].live;
+            at[node.left & fold_child].live = static_cast<std::uint8_t>(here & ~(is_known & right));
+            at[node.right].live = static_cast<std::uint8_t>(here & ~(is_known & (right ^ 1U)));
         }
-        folded.first_coarse = n == 0 ? first_[256] : first_[n - 1];
+        const std::uint32_t first_value = value_;
+        std::uint32_t value = first_value;
+        const std::uint8_t* const rounded = p_.rounded.empty() ? nothing_ : p_.rounded.data() + tree.first_value;
+        const auto copy = [&](const auto* from, auto* to) {
+            for (std::uint32_t leaf = 0; leaf < leaves; ++leaf) {
+                subtree& s = at[256 + leaf];
+                to[value] = from[leaf];
+                value += s.live;
+                s.count = s.live;
+                s.first = rounded[leaf];
+            }
+        };
+        if (p_.values.floats.empty())
+            copy(p_.values.doubles.data() + tree.first_value, out_.doubles.data());
+        else
+            copy(p_.values.floats.data() + tree.first_value, out_.floats.data());
+        value_ = value;
+        // Children before parents: unreached children count no leaves, so one sum serves answered and open splits alike.
+        tree_op* out = out_.ops.data() + op_;
+        std::uint32_t depth = 0;
+        for (std::uint32_t i = 0; i < n; ++i) {
+            tree_op op = ops[i];
+            const fold_node node = nodes[i];
+            const subtree left = at[node.left & fold_child];
+            const subtree right = at[node.right];
+            const std::uint32_t open = at[i].live & (known[op.column] ^ 1U);
+            at[i].count = static_cast<std::uint16_t>(left.count + right.count);
+            at[i].first = left.count != 0 ? left.first : right.first;
+            const std::uint32_t l = left.count > 1 ? open : 0U;
+            const std::uint32_t r = right.count > 1 ? open : 0U;
+            const std::uint32_t base = depth - l - r;
+            const std::uint32_t later = node.left >> 15;  // the right side was evaluated first
+            op.step = static_cast<std::uint8_t>(left.count);
+            op.left = static_cast<std::uint8_t>((0U - l) & (base + (r & later) + 1));
+            op.right = static_cast<std::uint8_t>((0U - r) & (base + (l & (later ^ 1U)) + 1));
+            op.dest = static_cast<std::uint8_t>(base + 1);
+            op.coarse = static_cast<std::uint8_t>(right.first - left.first);
+            *out = op;
+            out += open;
+            depth = base + open;
+        }
+        op_ = static_cast<std::uint32_t>(out - out_.ops.data());
+        folded.first_coarse = at[n == 0 ? 256 : n - 1].first;
     }
 
     void fold_levels(const program_tree& tree, program_tree& folded) {
@@ -137,9 +153,8 @@ private:
     const task_answers& a_;
     folded_program& out_;
     std::uint32_t op_ = 0, value_ = 0;
-    std::uint8_t live_[512] = {};
-    std::uint16_t count_[512] = {};
-    std::uint8_t first_[512] = {};
+    subtree at_[512] = {};  // operations, then leaves
+    std::uint8_t nothing_[program_leaves] = {};
 };
 
 }  // namespace opspilot::detail

@@ -37,10 +37,12 @@ struct rank_task {
     std::size_t lanes = 0;
     const T* thresholds = nullptr;  // count of them, then an infinity
     std::uint32_t count = 0;
-    const std::uint16_t* cells = nullptr;
+    const std::uint8_t* cells = nullptr;  // with up to 255 thresholds, otherwise
+    const std::uint16_t* wide_cells = nullptr;
     std::uint32_t cell_count = 0;  // 0: search by halves
     std::uint32_t steps = 0;
     float low = 0, scale = 0;
+    std::int8_t* bytes = nullptr;  // with up to 255 thresholds: takes rank - 128, otherwise null and
     std::uint16_t* ranks = nullptr;
 };
 

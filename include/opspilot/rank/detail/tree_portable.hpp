@@ -28,7 +28,10 @@ struct portable_trees {
                     rank += above ? half : 0;
                     left = above ? left - half : half - 1;
                 }
-                task.ranks[i] = static_cast<std::uint16_t>(rank);
+                if (task.bytes != nullptr)
+                    task.bytes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(rank) - 128);
+                else
+                    task.ranks[i] = static_cast<std::uint16_t>(rank);
             }
             return missing;
         }
@@ -40,22 +43,33 @@ struct portable_trees {
             x = x < last ? x : last;
             cell[i] = static_cast<std::uint32_t>(static_cast<std::int32_t>(x));
         }
-        switch (task.steps) {
-            case 0: steps<T, 0>(task, cell); break;
-            case 1: steps<T, 1>(task, cell); break;
-            case 2: steps<T, 2>(task, cell); break;
-            case 3: steps<T, 3>(task, cell); break;
-            default: steps<T, 4>(task, cell); break;
-        }
+        if (task.bytes == nullptr)
+            search(task, cell, task.wide_cells,
+                   [&](std::size_t i, std::uint32_t rank) { task.ranks[i] = static_cast<std::uint16_t>(rank); });
+        else
+            search(task, cell, task.cells, [&](std::size_t i, std::uint32_t rank) {
+                task.bytes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(rank) - 128);
+            });
         return missing;
     }
-    template <class T, int Steps>
-    static void steps(const rank_task<T>& task, const std::uint32_t* cell) noexcept {
+    template <class T, class Cell, class Keep>
+    static void search(const rank_task<T>& task, const std::uint32_t* cell, const Cell* cells, const Keep& keep) noexcept {
+        switch (task.steps) {
+            case 0: steps<0>(task, cell, cells, keep); break;
+            case 1: steps<1>(task, cell, cells, keep); break;
+            case 2: steps<2>(task, cell, cells, keep); break;
+            case 3: steps<3>(task, cell, cells, keep); break;
+            default: steps<4>(task, cell, cells, keep); break;
+        }
+    }
+    template <int Steps, class T, class Cell, class Keep>
+    static void steps(const rank_task<T>& task, const std::uint32_t* cell, const Cell* cells, const Keep& keep) noexcept {
+        const T* const t = task.thresholds;
         for (std::size_t i = 0; i < task.lanes; ++i) {
             const T value = task.values[i];
-            std::uint32_t rank = task.cells[cell[i]];
-            for (int s = 0; s < Steps; ++s) rank += value > task.thresholds[rank] ? 1U : 0U;
-            task.ranks[i] = static_cast<std::uint16_t>(rank);
+            std::uint32_t rank = cells[cell[i]];
+            for (int s = 0; s < Steps; ++s) rank += value > t[rank] ? 1U : 0U;
+            keep(i, rank);
         }
     }
     static bool rank_floats(const rank_task<float>& task) noexcept { return rank(task); }
@@ -82,8 +96,12 @@ struct portable_trees {
             const std::uint8_t step = Coarse ? op.coarse : op.step;
             for (std::size_t b = 0; b < lanes; b += 64) {
                 std::uint8_t chosen[64];
-                for (std::size_t i = 0; i < 64; ++i)
-                    chosen[i] = ranks[b + i] > op.rank ? static_cast<std::uint8_t>(right[b + i] + step) : left[b + i];
+                for (std::size_t i = 0; i < 64; ++i) {  // by masks: compilers turn this into vectors of the baseline set
+                    const std::uint8_t above = ranks[b + i] > op.rank ? 255 : 0;
+                    const auto r = static_cast<std::uint8_t>(right[b + i] + step);
+                    const std::uint8_t l = left[b + i];
+                    chosen[i] = static_cast<std::uint8_t>(l ^ ((l ^ r) & above));
+                }
                 for (std::size_t i = 0; i < 64; ++i) dest[b + i] = chosen[i];
             }
         }

@@ -16,6 +16,8 @@ namespace opspilot::detail {
 inline constexpr std::size_t program_leaves = 256;
 
 /// Children of a split in its own tree: below 256 the number of its operation, else 256 + leaf. The root is the last operation.
+/// The highest bit of `left` says that the right side is evaluated first.
+inline constexpr std::uint16_t fold_child = 0x7FFF;
 struct fold_node {
     std::uint16_t left = 0;
     std::uint16_t right = 0;
@@ -38,8 +40,7 @@ struct program_tree {
 struct walk_node {
     std::uint32_t feature_and_rule = 0;  // rule in the low 4 bits
     std::int32_t next[2] = {0, 0};       // right, left
-    float threshold = 0;
-    double exact = 0;  // threshold for doubles; of a categorical split: the set
+    std::uint32_t threshold = 0;         // where it stands in the tables' floats and doubles; categorical: the set
 };
 
 enum walk_rule : std::uint32_t { walk_nan_left = 1, walk_zero = 2, walk_zero_left = 4, walk_categorical = 8, walk_bits = 4 };
@@ -53,9 +54,8 @@ struct program_values {
 struct tree_program {
     rank_tables ranks;
     std::vector<tree_op> ops;
-    std::vector<fold_node> folds;           // one per operation of trees that are not by levels, at the operation's place
-    std::vector<std::uint8_t> right_first;  // per operation: its right side is evaluated first
-    std::vector<std::uint8_t> rounded;      // leaf values as bytes, at the place of the leaf's value; one output, else empty
+    std::vector<fold_node> folds;       // one per operation of trees that are not by levels, at the operation's place
+    std::vector<std::uint8_t> rounded;  // leaf values as bytes, at the place of the leaf's value; one output, else empty
     program_values values;
     std::vector<program_tree> trees;
     std::vector<walk_node> nodes;  // of every tree, for single rows; programs are not consulted then
@@ -77,7 +77,7 @@ struct tree_program {
     [[nodiscard]] const std::vector<double>& bias() const noexcept { return bias_; }
 
     [[nodiscard]] std::size_t bytes() const noexcept {
-        return ranks.bytes() + ops.size() * (sizeof(tree_op) + sizeof(fold_node) + 1) + rounded.size() +
+        return ranks.bytes() + ops.size() * (sizeof(tree_op) + sizeof(fold_node)) + rounded.size() +
                values.doubles.size() * sizeof(double) + values.floats.size() * sizeof(float) +
                trees.size() * sizeof(program_tree) + nodes.size() * sizeof(walk_node) + depths.size() * sizeof(std::uint32_t);
     }
@@ -129,9 +129,10 @@ private:
                     out_.values.doubles.push_back(value);
             }
         p.first_node = static_cast<std::uint32_t>(out_.nodes.size());
-        for (const tree_split& s : tree.splits) out_.nodes.push_back(walked(s));
+        const bool ranked = out_.ranked && leaves <= program_leaves;
+        for (const tree_split& s : tree.splits) out_.nodes.push_back(walked(s, ranked));
         out_.depths.push_back(tree.depth);
-        if (out_.ranked && leaves <= program_leaves) {
+        if (ranked) {
             p.leaves = static_cast<std::uint16_t>(leaves);
             p.by_levels = by_levels_ && !tree.splits.empty();
             p.by_levels ? levels(tree) : program(tree, p);
@@ -143,19 +144,19 @@ private:
         out_.trees.push_back(p);
     }
 
-    [[nodiscard]] walk_node walked(const tree_split& s) const {
+    [[nodiscard]] walk_node walked(const tree_split& s, bool ranked) {
         walk_node n;
         std::uint32_t rule = 0;
         n.next[0] = s.right;
         n.next[1] = s.left;
         if (s.categorical) {
             rule = walk_categorical | (s.default_left ? walk_nan_left : 0U);
-            n.exact = s.categories;
+            n.threshold = s.categories;
         } else {
-            n.exact = folded_threshold(s.threshold, ensemble_.arithmetic().zero_threshold);
-            n.threshold = float_not_above(n.exact);
+            const double exact = folded_threshold(s.threshold, ensemble_.arithmetic().zero_threshold);
+            n.threshold = ranked ? ranks_.threshold_place(s) : ranks_.keep_threshold(exact);
             // What NaN does is known here: the default side, or that of 0.
-            if (s.missing == missing_rule::none ? 0.0 <= n.exact : s.default_left) rule |= walk_nan_left;
+            if (s.missing == missing_rule::none ? 0.0 <= exact : s.default_left) rule |= walk_nan_left;
             if (s.missing == missing_rule::zero) rule |= walk_zero | (s.default_left ? walk_zero_left : 0U);
         }
         n.feature_and_rule = s.feature << walk_bits | rule;
@@ -198,7 +199,6 @@ private:
         for (std::int32_t at = 0; at >= 0; at = tree.splits[static_cast<std::size_t>(at)].left) {
             out_.ops.push_back(operation(tree.splits[static_cast<std::size_t>(at)]));
             out_.folds.push_back({});
-            out_.right_first.push_back(0);
         }
     }
 
@@ -251,8 +251,8 @@ private:
                 return static_cast<std::uint16_t>(c >= 0 ? number[static_cast<std::size_t>(c)] : 256 + ~c);
             };
             out_.ops.push_back(op);
-            out_.folds.push_back({reference(s.left), reference(s.right)});
-            out_.right_first.push_back(right_first ? 1 : 0);
+            const std::uint16_t order = right_first ? 0x8000 : 0;
+            out_.folds.push_back({static_cast<std::uint16_t>(reference(s.left) | order), reference(s.right)});
         }
     }
     [[nodiscard]] std::uint8_t leftmost(const tree_view& tree, std::int32_t child, const program_tree& p) const {

@@ -66,7 +66,7 @@ struct feature_ranks {
     float low = 0, scale = 0;           // cell = (value - low) · scale, clamped to the grid
     std::uint32_t first_threshold = 0;  // into floats and doubles: thresholds, then an infinity
     std::uint32_t thresholds = 0;
-    std::uint32_t first_cell = 0;  // into cells; of each cell the rank that its smallest value has at least
+    std::uint32_t first_cell = 0;  // into cells or wide_cells: of each cell the rank that its smallest value has at least
     std::uint32_t cells = 0;
     std::uint32_t first_column = 0;
     std::uint32_t columns = 0;
@@ -75,9 +75,10 @@ struct feature_ranks {
 struct rank_tables {
     std::vector<feature_ranks> features;  // in the order of their columns
     std::vector<byte_column> columns;
-    std::vector<double> doubles;  // thresholds, ascending per feature
-    std::vector<float> floats;    // the same, as float_not_above
-    std::vector<std::uint16_t> cells;
+    std::vector<double> doubles;      // thresholds, ascending per feature
+    std::vector<float> floats;        // the same, as float_not_above
+    std::vector<std::uint8_t> cells;  // of features with up to 255 thresholds; the others have
+    std::vector<std::uint16_t> wide_cells;
     std::vector<std::uint32_t> words;  // of category sets
     std::vector<std::size_t> first_word{0};
     double zero_threshold = -1;
@@ -90,7 +91,7 @@ struct rank_tables {
     [[nodiscard]] std::size_t bytes() const noexcept {
         return words.size() * sizeof(std::uint32_t) + first_word.size() * sizeof(std::size_t) +
                features.size() * sizeof(feature_ranks) + columns.size() * sizeof(byte_column) + doubles.size() * sizeof(double) +
-               floats.size() * sizeof(float) + cells.size() * sizeof(std::uint16_t);
+               floats.size() * sizeof(float) + cells.size() + wide_cells.size() * sizeof(std::uint16_t);
     }
 };
 
@@ -177,6 +178,15 @@ public:
         return {static_cast<std::uint32_t>(found - out_.columns.data()),
                 s.categorical ? std::int8_t{0} : static_cast<std::int8_t>(static_cast<int>(k % run_length) - 128)};
     }
+    /// Where the threshold of a split stands in the tables, or, of a split that nobody added, a place of its own.
+    [[nodiscard]] std::uint32_t threshold_place(const tree_split& s) const {
+        return out_.features[places_.at({s.feature, false})].first_threshold + index_of(s);
+    }
+    [[nodiscard]] std::uint32_t keep_threshold(double t) {
+        out_.doubles.push_back(t);
+        out_.floats.push_back(float_not_above(t));
+        return static_cast<std::uint32_t>(out_.doubles.size() - 1);
+    }
     [[nodiscard]] rank_tables take() { return std::move(out_); }
 
 private:
@@ -206,25 +216,32 @@ private:
                 high = std::max(high, value);
             }
         f.low = low <= high ? low : 0.0F;
-        std::uint32_t cells = 64;
-        while (cells < 4096 && cells < 8 * list.size()) cells *= 2;
+        // The smallest grid in which a search takes at most two steps, or else the largest.
         const float width = low < high ? high - low : 0.0F;
-        f.scale =
-            width > 0 && std::isfinite(static_cast<float>(cells - 1) / width) ? static_cast<float>(cells - 1) / width : 0.0F;
-        f.cells = cells;
-        f.first_cell = static_cast<std::uint32_t>(out_.cells.size());
-        std::vector<std::uint32_t> count(cells, 0);
-        for (const double t : list) ++count[cell_of(static_cast<float>(t), f.low, f.scale, static_cast<float>(cells - 1))];
-        std::uint32_t rank = 0, most = 0;
-        for (const std::uint32_t n : count) {
-            out_.cells.push_back(static_cast<std::uint16_t>(rank));
-            rank += n;
-            most = std::max(most, n);
+        std::vector<std::uint32_t> count;
+        std::uint32_t most = 0;
+        for (f.cells = 64;; f.cells *= 2) {
+            const auto last = static_cast<float>(f.cells - 1);
+            f.scale = width > 0 && std::isfinite(last / width) ? last / width : 0.0F;
+            count.assign(f.cells, 0);
+            for (const double t : list) ++count[cell_of(static_cast<float>(t), f.low, f.scale, last)];
+            most = *std::max_element(count.begin(), count.end());
+            if (most <= 2 || f.cells == 4096) break;
         }
         f.steps = static_cast<std::uint8_t>(std::min<std::uint32_t>(most, 255));
-        if (most > most_steps) {  // the grid is not used
-            out_.cells.resize(f.first_cell);
+        if (most > most_steps) {  // the grid would not be used
             f.cells = 0;
+            return;
+        }
+        const bool wide = list.size() > run_length;
+        f.first_cell = static_cast<std::uint32_t>(wide ? out_.wide_cells.size() : out_.cells.size());
+        std::uint32_t rank = 0;
+        for (const std::uint32_t n : count) {
+            if (wide)
+                out_.wide_cells.push_back(static_cast<std::uint16_t>(rank));
+            else
+                out_.cells.push_back(static_cast<std::uint8_t>(rank));
+            rank += n;
         }
     }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <xsimd/xsimd.hpp>
 
 #include "opspilot/rank/detail/tree_portable.hpp"
@@ -76,11 +77,13 @@ struct simd_trees : portable_trees<Arch> {
                 (batch::load_unaligned(sums + i) + batch(leaves[0])).store_unaligned(sums + i);
             return;
         }
-        for (std::size_t i = 0; i < lanes; i += batch::size) {
-            T found[batch::size];
-            for (std::size_t j = 0; j < batch::size; ++j) found[j] = leaves[index[i + j]];
-            (batch::load_unaligned(sums + i) + batch::load_unaligned(found)).store_unaligned(sums + i);
-        }
+        for (std::size_t i = 0; i < lanes; i += batch::size)
+            (batch::load_unaligned(sums + i) + look_up<batch>(index + i, leaves, std::make_index_sequence<batch::size>()))
+                .store_unaligned(sums + i);
+    }
+    template <class Batch, class T, std::size_t... I>
+    static Batch look_up(const std::uint8_t* index, const T* leaves, std::index_sequence<I...>) noexcept {
+        return Batch{leaves[index[I]]...};  // put together in registers: scalars stored side by side would stall the load
     }
     static void add_doubles(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
                             std::size_t lanes) noexcept {

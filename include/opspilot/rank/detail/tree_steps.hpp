@@ -18,18 +18,19 @@ inline constexpr std::size_t walk_group = 8;
 template <class T>
 inline std::int32_t walk_step(const tree_program& p, const walk_node& n, const T* row) noexcept {
     const T value = row[n.feature_and_rule >> walk_bits];
-    bool left = false;
-    if constexpr (std::is_same_v<T, float>)
-        left = value <= n.threshold;
-    else
-        left = value <= n.exact;
     const std::uint32_t rule = n.feature_and_rule & ((1U << walk_bits) - 1U);
+    bool left = false;
+    if ((rule & walk_categorical) != 0) {
+        left = value != value ? (rule & walk_nan_left) != 0
+                              : in_category_set(p.ranks.set(n.threshold), static_cast<double>(value), p.ranks.fractions_are_zero);
+        return n.next[left ? 1 : 0];
+    }
+    if constexpr (std::is_same_v<T, float>)
+        left = value <= p.ranks.floats[n.threshold];
+    else
+        left = value <= p.ranks.doubles[n.threshold];
     if (rule != 0) {
-        if ((rule & walk_categorical) != 0)
-            left = value != value ? (rule & walk_nan_left) != 0
-                                  : in_category_set(p.ranks.set(static_cast<std::size_t>(n.exact)), static_cast<double>(value),
-                                                    p.ranks.fractions_are_zero);
-        else if (value != value)
+        if (value != value)
             left = (rule & walk_nan_left) != 0;
         else if ((rule & walk_zero) != 0 && std::fabs(static_cast<double>(value)) <= std::max(p.ranks.zero_threshold, 0.0))
             left = (rule & walk_zero_left) != 0;
