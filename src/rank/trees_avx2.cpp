@@ -6,7 +6,7 @@ namespace opspilot::detail {
 const tree_kernel& tree_kernel_avx2() noexcept;
 
 const tree_kernel& tree_kernel_avx2() noexcept {
-    static constexpr tree_kernel kernel = make_tree_kernel<simd_trees<xsimd::avx2>>("avx2");
+    static constexpr tree_kernel kernel = make_tree_kernel<simd_trees<xsimd::avx2>>("avx2", 32);
     return kernel;
 }
 

@@ -6,7 +6,7 @@ namespace opspilot::detail {
 const tree_kernel& tree_kernel_avx512() noexcept;
 
 const tree_kernel& tree_kernel_avx512() noexcept {
-    static constexpr tree_kernel kernel = make_tree_kernel<avx512_trees>("avx512");
+    static constexpr tree_kernel kernel = make_tree_kernel<avx512_trees>("avx512", 64);
     return kernel;
 }
 

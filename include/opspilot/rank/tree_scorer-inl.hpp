@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "opspilot/rank/detail/tree_costs.hpp"
 #include "opspilot/rank/detail/tree_engines.hpp"
 #include "opspilot/rank/detail/tree_run.hpp"
 #include "opspilot/rank/detail/tree_steps.hpp"
@@ -35,25 +36,25 @@ OPSPILOT_INLINE tree_workspace& tree_workspace::operator=(tree_workspace&&) noex
 
 namespace detail {
 
-/// Fewer rows than this are walked: a program costs as much for one lane as for a block.
-inline std::size_t fewest_lanes(const tree_program& p) noexcept {
-    if (!p.ranked) return std::numeric_limits<std::size_t>::max();
-    const std::size_t steps = std::accumulate(p.depths.begin(), p.depths.end(), std::size_t{0}) * 2 + 8;  // per row, in cycles
-    const std::size_t program = p.ops.size() * 6 + p.trees.size() * 16;                                   // per block of 64 lanes
-    const std::size_t ranking = p.ranks.columns.size() * 8;                                               // per row
-    return steps > ranking ? program / (steps - ranking) + 1 : std::numeric_limits<std::size_t>::max();
-}
-
 /// One call: an ensemble, an engine, and where the values come from.
 class scoring {
 public:
     scoring(const tree_program& p, const tree_kernel& kernel, const tree_input& in, tree_workspace::impl& ws) noexcept
-        : p_(p), kernel_(kernel), in_(in), ws_(ws) {}
+        : p_(p), kernel_(kernel), in_(in), ws_(ws), costs_(p, kernel), ranked_(p.ranks.features.size()) {}
 
-    /// The splits on the first piece's columns are answered now; false when that is not to be had.
-    bool fold() {
-        if (in_.count == 0 || !in_.pieces[0].same || p_.has_walked || !p_.ranked || p_.outputs() != 1) return false;
-        if (in_.candidates < fewest_folded) return false;
+    /// Answers the splits on the first piece's columns now, where that is to be had and pays.
+    void fold() {
+        if (in_.count == 0 || !in_.pieces[0].same || p_.has_walked || !p_.ranked || p_.outputs() != 1) return;
+        std::size_t known = 0, known_features = 0;
+        for (const feature_ranks& f : p_.ranks.features)
+            if (f.feature < in_.pieces[0].end) {
+                ++known_features;
+                for (std::uint32_t c = 0; c < f.columns; ++c) known += p_.ranks.columns[f.first_column + c].splits;
+            }
+        ranked_ -= known_features;  // one value for all candidates
+        const double share = costs_.left_over(known);
+        const double folded = costs_.fold + costs_.program(in_.candidates, share, ranked_);
+        if (folded > costs_.program(in_.candidates, 1.0, ranked_) || folded > costs_.walk(in_.candidates)) return;
         const std::size_t columns = p_.ranks.columns.size();
         ws_.answers.known.assign(columns, 0);
         ws_.answers.rank.resize(columns);
@@ -66,14 +67,14 @@ public:
         }
         tree_folder(p_, ws_.answers, ws_.folded).fold();
         folded_ = true;
-        return true;
     }
+    [[nodiscard]] bool folded() const noexcept { return folded_; }
 
     /// All scores of `candidates` (null: all, in order), candidates × outputs.
     void scores(std::span<const std::uint32_t> candidates, std::span<double> out) {
         const std::size_t outputs = p_.outputs();
         const std::size_t count = candidates.data() != nullptr ? candidates.size() : in_.candidates;
-        const bool walk = !folded_ && count < fewest_lanes(p_);
+        const bool walk = !folded_ && (!p_.ranked || costs_.walk(count) < costs_.program(count, 1.0, ranked_));
         for (std::size_t first = 0; first < count; first += tree_lanes) {
             const std::size_t lanes = std::min(tree_lanes, count - first);
             name_lanes(candidates, first, lanes);
@@ -113,9 +114,6 @@ public:
     }
 
 private:
-    /// Below this folding costs more than it spares.
-    static constexpr std::size_t fewest_folded = 96;
-
     static std::size_t padded_lanes(std::size_t lanes) noexcept { return (lanes + 63) / 64 * 64; }
     [[nodiscard]] program_view the_view() const noexcept { return folded_ ? view_of(p_, ws_.folded) : view_of(p_); }
 
@@ -134,6 +132,11 @@ private:
             const tree_piece& piece = in_.of(f.feature);
             if (folded_ && piece.same) continue;
             std::int8_t* const out = block.columns.data() + f.first_column * tree_lanes;
+            if (piece.same) {
+                ranker.rank(f, piece, 1, out, tree_lanes);
+                for (std::uint32_t c = 0; c < f.columns; ++c) std::fill_n(out + c * tree_lanes, tree_lanes, out[c * tree_lanes]);
+                continue;
+            }
             if (piece.prepared == nullptr) {
                 ranker.rank(f, piece, lanes, out, tree_lanes);
                 continue;
@@ -240,6 +243,8 @@ private:
     const tree_kernel& kernel_;
     const tree_input& in_;
     tree_workspace::impl& ws_;
+    tree_costs costs_;
+    std::size_t ranked_;  // features whose values differ from candidate to candidate
     bool folded_ = false;
     bool joined_ = false;
 };
@@ -368,7 +373,7 @@ OPSPILOT_INLINE status tree_scorer::score_task(const task_candidates& c, std::sp
     if (out.size() != candidates * outputs_) return detail::length_error("out", out.size(), candidates * outputs_);
     const detail::tree_input in = detail::task_input(c, catalogue, candidates);
     detail::scoring call(*program_, *kernel_, in, *scratch.state);
-    static_cast<void>(call.fold());
+    call.fold();
     call.scores({}, out);
     return {};
 }
@@ -390,8 +395,9 @@ OPSPILOT_INLINE status tree_scorer::top_k(const task_candidates& c, std::span<st
     detail::scoring call(*program_, *kernel_, in, ws);
     std::vector<std::uint32_t>& order = ws.order;
     order.clear();
-    const bool folded = call.fold();
-    if (folded && program_->coarse && k <= candidates / 4) {
+    call.fold();
+    // Few candidates are scored sooner than sifted.
+    if (program_->coarse && candidates >= 256 && k <= candidates / 4) {
         call.coarse();
         // A candidate whose sum, raised by all that rounding can have hidden, stays below the k-th, lowered likewise, is worse.
         order.resize(candidates);

@@ -24,14 +24,14 @@
 namespace opspilot::detail {
 
 struct scalar_tag;
-inline constexpr tree_kernel tree_scalar = make_tree_kernel<portable_trees<scalar_tag>>("scalar");
+inline constexpr tree_kernel tree_scalar = make_tree_kernel<portable_trees<scalar_tag>>("scalar", 16);
 
 #if defined(OPSPILOT_HEADER_ONLY)
 #if defined(__AVX2__)
-inline constexpr tree_kernel tree_avx2 = make_tree_kernel<simd_trees<xsimd::avx2>>("avx2");
+inline constexpr tree_kernel tree_avx2 = make_tree_kernel<simd_trees<xsimd::avx2>>("avx2", 32);
 #endif
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-inline constexpr tree_kernel tree_avx512 = make_tree_kernel<avx512_trees>("avx512");
+inline constexpr tree_kernel tree_avx512 = make_tree_kernel<avx512_trees>("avx512", 64);
 #endif
 #elif defined(__x86_64__)
 const tree_kernel& tree_kernel_avx512() noexcept;

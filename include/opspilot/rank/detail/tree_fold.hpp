@@ -24,13 +24,6 @@ struct task_answers {
     std::vector<std::int8_t> rank;    // its byte
 };
 
-/// What is left of a subtree.
-struct subtree {
-    std::uint16_t count = 0;  // leaves that can be reached
-    std::uint8_t live = 0;
-    std::uint8_t first = 0;  // rounded value of the leftmost of them
-};
-
 class tree_folder {
 public:
     tree_folder(const tree_program& program, const task_answers& answers, folded_program& out) noexcept
@@ -67,28 +60,27 @@ private:
         const std::int8_t* const answer = a_.rank.data();
         const std::uint32_t n = tree.ops;
         const std::uint32_t leaves = tree.leaves;
-        subtree* const at = at_;
+        std::uint8_t* const live = live_;
+        std::uint32_t* const left_of = left_over_;
         // Parents before children: what a candidate can still reach.
-        at[n == 0 ? 256 : n - 1].live = 1;
+        live[n == 0 ? 256 : n - 1] = 1;
         for (std::uint32_t i = n; i-- > 0;) {
             const tree_op op = ops[i];
             const fold_node node = nodes[i];
             const std::uint32_t is_known = known[op.column];
             const std::uint32_t right = answer[op.column] > op.rank ? 1U : 0U;
-            const std::uint32_t here = at[i].live;
-            at[node.left & fold_child].live = static_cast<std::uint8_t>(here & ~(is_known & right));
-            at[node.right].live = static_cast<std::uint8_t>(here & ~(is_known & (right ^ 1U)));
+            const std::uint32_t here = live[i];
+            live[node.left & fold_child] = static_cast<std::uint8_t>(here & ~(is_known & right));
+            live[node.right] = static_cast<std::uint8_t>(here & ~(is_known & (right ^ 1U)));
         }
-        const std::uint32_t first_value = value_;
-        std::uint32_t value = first_value;
+        std::uint32_t value = value_;
         const std::uint8_t* const rounded = p_.rounded.empty() ? nothing_ : p_.rounded.data() + tree.first_value;
         const auto copy = [&](const auto* from, auto* to) {
             for (std::uint32_t leaf = 0; leaf < leaves; ++leaf) {
-                subtree& s = at[256 + leaf];
+                const std::uint32_t lives = live[256 + leaf];
                 to[value] = from[leaf];
-                value += s.live;
-                s.count = s.live;
-                s.first = rounded[leaf];
+                value += lives;
+                left_of[256 + leaf] = lives | static_cast<std::uint32_t>(rounded[leaf]) << 16U;
             }
         };
         if (p_.values.floats.empty())
@@ -102,26 +94,27 @@ private:
         for (std::uint32_t i = 0; i < n; ++i) {
             tree_op op = ops[i];
             const fold_node node = nodes[i];
-            const subtree left = at[node.left & fold_child];
-            const subtree right = at[node.right];
-            const std::uint32_t open = at[i].live & (known[op.column] ^ 1U);
-            at[i].count = static_cast<std::uint16_t>(left.count + right.count);
-            at[i].first = left.count != 0 ? left.first : right.first;
-            const std::uint32_t l = left.count > 1 ? open : 0U;
-            const std::uint32_t r = right.count > 1 ? open : 0U;
+            const std::uint32_t left = left_of[node.left & fold_child];
+            const std::uint32_t right = left_of[node.right];
+            const std::uint32_t open = live[i] & (known[op.column] ^ 1U);
+            const std::uint32_t left_count = left & 0xFFFFU;
+            const std::uint32_t right_count = right & 0xFFFFU;
+            left_of[i] = ((left_count != 0 ? left : right) & ~0xFFFFU) | (left_count + right_count);
+            const std::uint32_t l = left_count > 1 ? open : 0U;
+            const std::uint32_t r = right_count > 1 ? open : 0U;
             const std::uint32_t base = depth - l - r;
-            const std::uint32_t later = node.left >> 15;  // the right side was evaluated first
-            op.step = static_cast<std::uint8_t>(left.count);
+            const std::uint32_t later = node.left >> 15U;  // the right side was evaluated first
+            op.step = static_cast<std::uint8_t>(left_count);
             op.left = static_cast<std::uint8_t>((0U - l) & (base + (r & later) + 1));
             op.right = static_cast<std::uint8_t>((0U - r) & (base + (l & (later ^ 1U)) + 1));
             op.dest = static_cast<std::uint8_t>(base + 1);
-            op.coarse = static_cast<std::uint8_t>(right.first - left.first);
+            op.coarse = static_cast<std::uint8_t>((right >> 16U) - (left >> 16U));
             *out = op;
             out += open;
             depth = base + open;
         }
         op_ = static_cast<std::uint32_t>(out - out_.ops.data());
-        folded.first_coarse = at[n == 0 ? 256 : n - 1].first;
+        folded.first_coarse = static_cast<std::uint8_t>(left_of[n == 0 ? 256 : n - 1] >> 16U);
     }
 
     void fold_levels(const program_tree& tree, program_tree& folded) {
@@ -153,7 +146,9 @@ private:
     const task_answers& a_;
     folded_program& out_;
     std::uint32_t op_ = 0, value_ = 0;
-    subtree at_[512] = {};  // operations, then leaves
+    // Per operation, then per leaf (from 256 on). Words are written and read whole: half a word's store would stall its load.
+    std::uint8_t live_[512] = {};
+    std::uint32_t left_over_[512] = {};  // leaves that can be reached; above 16 bits the rounded value of the leftmost of them
     std::uint8_t nothing_[program_leaves] = {};
 };
 

@@ -48,6 +48,7 @@ struct rank_task {
 
 struct tree_kernel {
     std::string_view name;
+    std::size_t width = 16;  // of its vectors in bytes
     /// Numbers of thresholds below each value. Returns whether some value is NaN, whose rank is then of no meaning.
     bool (*rank_floats)(const rank_task<float>& task) noexcept;
     bool (*rank_doubles)(const rank_task<double>& task) noexcept;

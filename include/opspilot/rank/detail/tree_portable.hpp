@@ -148,9 +148,9 @@ struct portable_trees {
 
 /// The kernel made of the functions of `K`.
 template <class K>
-constexpr tree_kernel make_tree_kernel(std::string_view name) noexcept {
-    return {name,       &K::rank_floats, &K::rank_doubles, &K::narrow,   &K::splits, &K::coarse_splits,
-            &K::levels, &K::add_doubles, &K::add_floats,   &K::add_bytes};
+constexpr tree_kernel make_tree_kernel(std::string_view name, std::size_t width) noexcept {
+    return {name,       width,           &K::rank_floats, &K::rank_doubles, &K::narrow, &K::splits, &K::coarse_splits,
+            &K::levels, &K::add_doubles, &K::add_floats,  &K::add_bytes};
 }
 
 }  // namespace opspilot::detail

@@ -55,6 +55,7 @@ inline double folded_threshold(double t, double zero) noexcept {
 struct byte_column {
     std::uint32_t run = 0;  // numerical: which run of thresholds; categorical: the category set
     missing_way missing = missing_way::as_zero;
+    std::uint32_t splits = 0;  // how many ask about it
 };
 
 /// One feature as splits ask for it: numerical, or categorical.
@@ -153,13 +154,17 @@ public:
         }
         for (auto& [key, list] : wanted) {
             std::sort(list.begin(), list.end());
-            list.erase(std::unique(list.begin(), list.end()), list.end());
             feature_ranks f;
             f.feature = key.first;
             f.categorical = key.second;
             f.first_column = static_cast<std::uint32_t>(out_.columns.size());
-            f.columns = static_cast<std::uint32_t>(list.size());
-            for (const auto& [run, way] : list) out_.columns.push_back({run, way});
+            for (const auto& [run, way] : list) {
+                const bool known =
+                    out_.columns.size() > f.first_column && out_.columns.back().run == run && out_.columns.back().missing == way;
+                if (!known) out_.columns.push_back({run, way, 0});
+                ++out_.columns.back().splits;
+            }
+            f.columns = static_cast<std::uint32_t>(out_.columns.size()) - f.first_column;
             if (!f.categorical) lay_grid(f);
             places_[key] = out_.features.size();
             out_.features.push_back(f);
@@ -170,7 +175,8 @@ public:
         const feature_ranks& f = out_.features[places_.at({s.feature, s.categorical})];
         const std::uint32_t k = s.categorical ? 0 : index_of(s);
         const byte_column wanted{s.categorical ? s.categories : k / run_length,
-                                 s.categorical ? (s.default_left ? missing_way::left : missing_way::right) : missing_way_of(s)};
+                                 s.categorical ? (s.default_left ? missing_way::left : missing_way::right) : missing_way_of(s),
+                                 0};
         const auto* const first = out_.columns.data() + f.first_column;
         const auto* const found = std::lower_bound(
             first, first + f.columns, wanted,
