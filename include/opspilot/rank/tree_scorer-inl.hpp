@@ -29,6 +29,11 @@ struct tree_workspace::impl {
     std::vector<double> scores;
 };
 
+OPSPILOT_INLINE std::span<const std::string_view> tree_engines() noexcept {
+    const detail::tree_kernel_list& known = detail::known_tree_kernels();
+    return {known.names.data(), known.count};
+}
+
 OPSPILOT_INLINE tree_workspace::tree_workspace() : state(std::make_unique<impl>()) {}
 OPSPILOT_INLINE tree_workspace::~tree_workspace() = default;
 OPSPILOT_INLINE tree_workspace::tree_workspace(tree_workspace&&) noexcept = default;

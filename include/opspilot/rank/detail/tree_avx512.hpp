@@ -1,9 +1,7 @@
 // The tree kernel for AVX-512 (F, BW, DQ, VL), in intrinsics: compares write masks, and leaves are looked up by permutes.
 #pragma once
 
-#if defined(OPSPILOT_EMULATED_AVX512)
-#include <simde/x86/avx512.h>  // tests run the kernel where the machine has no AVX-512
-#else
+#if !defined(OPSPILOT_EMULATED_AVX512)  // tests bring intrinsics of their own where the machine has none
 #include <immintrin.h>
 #endif
 
@@ -14,10 +12,10 @@
 
 namespace opspilot::detail {
 
-// Widening loads are written with full zeroing masks: GCC 12 takes the plain forms for uses of an uninitialised register.
-struct avx512_tag;
-
-struct avx512_trees : portable_trees<avx512_tag> {
+// `Tag` keeps copies of different sources apart. Widening loads are written with full zeroing masks: GCC 12 takes the plain forms
+// for uses of an uninitialised register.
+template <class Tag>
+struct avx512_trees : portable_trees<Tag> {
     template <bool Coarse, std::size_t Lanes>
     static void step(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
                      std::size_t lanes) noexcept {
@@ -94,7 +92,7 @@ struct avx512_trees : portable_trees<avx512_tag> {
     static void add_doubles(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
                             std::size_t lanes) noexcept {
         if (count == 1 || count > 64)
-            add(index, leaves, count, sums, lanes);
+            portable_trees<Tag>::add(index, leaves, count, sums, lanes);
         else if (count <= 16)
             permuted<1>(index, leaves, count, sums, lanes);
         else if (count <= 32)
@@ -123,7 +121,7 @@ struct avx512_trees : portable_trees<avx512_tag> {
     static void add_floats(const std::uint8_t* index, const float* leaves, std::size_t count, float* sums,
                            std::size_t lanes) noexcept {
         if (count == 1 || count > 64)
-            add(index, leaves, count, sums, lanes);
+            portable_trees<Tag>::add(index, leaves, count, sums, lanes);
         else if (count <= 32)
             permuted<1>(index, leaves, count, sums, lanes);
         else

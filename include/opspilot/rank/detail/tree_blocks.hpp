@@ -122,7 +122,8 @@ private:
                 const T v = values[i];
                 const bool some = (t_.fractions_are_zero ? v > lowest : v >= lowest) && v < bits;
                 const auto category = some ? static_cast<std::uint32_t>(static_cast<std::int32_t>(v)) : 0U;
-                const bool in = some && ((words[category / 32] >> (category % 32)) & 1U) != 0;
+                // An empty set has no word for category 0 either, which fractions below zero name.
+                const bool in = some && !words.empty() && ((words[category / 32] >> (category % 32)) & 1U) != 0;
                 bytes[i] = v != v ? missing : in ? goes_left_byte : goes_right_byte;
             }
         }

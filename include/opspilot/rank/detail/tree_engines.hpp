@@ -31,7 +31,8 @@ inline constexpr tree_kernel tree_scalar = make_tree_kernel<portable_trees<scala
 inline constexpr tree_kernel tree_avx2 = make_tree_kernel<simd_trees<xsimd::avx2>>("avx2", 32);
 #endif
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-inline constexpr tree_kernel tree_avx512 = make_tree_kernel<avx512_trees>("avx512", 64);
+struct avx512_tag;
+inline constexpr tree_kernel tree_avx512 = make_tree_kernel<avx512_trees<avx512_tag>>("avx512", 64);
 #endif
 #elif defined(__x86_64__)
 const tree_kernel& tree_kernel_avx512() noexcept;
@@ -91,12 +92,3 @@ inline result<const tree_kernel*> find_tree_kernel(std::string_view name) {
 }
 
 }  // namespace opspilot::detail
-
-namespace opspilot {
-
-OPSPILOT_INLINE std::span<const std::string_view> tree_engines() noexcept {
-    const detail::tree_kernel_list& known = detail::known_tree_kernels();
-    return {known.names.data(), known.count};
-}
-
-}  // namespace opspilot

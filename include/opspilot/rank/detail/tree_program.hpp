@@ -103,6 +103,7 @@ public:
         by_levels_ = all_by_levels();
         if (ensemble_.outputs() == 1 && !by_levels_ && out_.ranked) round_leaves();
         for (std::size_t t = 0; t < ensemble_.trees(); ++t) lay_out(ensemble_.tree(t));
+        out_.coarse = out_.coarse && !out_.has_walked;  // walked trees have no coarse values
         out_.ranks = ranks_.take();
         if (!out_.ranked) {  // walking needs the category sets only
             out_.ranks.features.clear();
