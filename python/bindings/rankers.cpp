@@ -6,6 +6,7 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/tree_scorer.hpp"
 #include "opspilot/rank/trees.hpp"
 #include "training.hpp"
 
@@ -60,56 +62,135 @@ private:
     std::map<std::string, std::shared_ptr<const tree_scorer>> scorers_;
 };
 
-/// Rows are turned into columns piece by piece, so that a piece stays in the cache.
-status score_float_rows(const tree_scorer& scorer, std::span<const float> rows, std::size_t n, std::size_t features,
-                        std::span<double> out) {
-    constexpr std::size_t piece = 1024;
-    std::vector<float> turned(std::min(n, piece) * features);
-    std::vector<const float*> columns(features);
-    for (std::size_t first = 0; first < n; first += piece) {
-        const std::size_t count = std::min(piece, n - first);
-        for (std::size_t j = 0; j < features; ++j) {
-            columns[j] = turned.data() + j * count;
-            for (std::size_t i = 0; i < count; ++i) turned[j * count + i] = rows[(first + i) * features + j];
-        }
-        OPSPILOT_CHECK(scorer.score(columns, count, out.subspan(first * scorer.outputs(), count * scorer.outputs())));
-    }
-    return {};
+/// Each thread of the host keeps its own.
+tree_workspace& tree_scratch() {
+    thread_local tree_workspace scratch;
+    return scratch;
+}
+
+number_table table_of(const number_rows& rows) {
+    if (rows.is_float32()) return {rows.floats().data(), rows.rows(), rows.columns()};
+    return {rows.doubles().data(), rows.rows(), rows.columns()};
+}
+
+py::array_t<double> scores_for(std::size_t rows, std::size_t outputs) {
+    const auto n = static_cast<py::ssize_t>(rows);
+    return py::array_t<double>(outputs == 1 ? std::vector<py::ssize_t>{n}
+                                            : std::vector<py::ssize_t>{n, static_cast<py::ssize_t>(outputs)});
 }
 
 py::array_t<double> score_trees(tree_handle& r, const py::object& x, const std::string& engine) {
     const number_rows rows(x, "X");
-    const tree_ensemble& e = r.ensemble();
-    rows.want_columns(e.features(), "X");
     const std::shared_ptr<const tree_scorer> scorer = r.scorer(engine);
-    const auto n = static_cast<py::ssize_t>(rows.rows());
-    const auto outputs = static_cast<py::ssize_t>(e.outputs());
-    py::array_t<double> out(outputs == 1 ? std::vector<py::ssize_t>{n} : std::vector<py::ssize_t>{n, outputs});
-    const std::span<double> scores{out.mutable_data(), rows.rows() * e.outputs()};
-    status done = [&]() -> status {
+    rows.want_columns(scorer->features(), "X");
+    py::array_t<double> out = scores_for(rows.rows(), scorer->outputs());
+    const std::span<double> scores{out.mutable_data(), rows.rows() * scorer->outputs()};
+    status done = [&] {
         const py::gil_scoped_release unlocked;
-        if (rows.is_float32()) return score_float_rows(*scorer, rows.floats(), rows.rows(), rows.columns(), scores);
-        return e.score_rows(rows.doubles(), rows.rows(), scores);
+        return scorer->score_rows(table_of(rows), scores, tree_scratch());
     }();
     unwrap(std::move(done));
     return out;
 }
 
-/// Positions of the k best scores, best first, ties by lower position.
-py::array_t<std::int64_t> best_of(const vector_in<double>& scores, std::size_t k) {
-    const std::span<const double> s = span_of(scores);
-    k = std::min(k, s.size());
-    std::vector<std::int64_t> order(s.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-    const auto better = [&](std::int64_t a, std::int64_t b) {
-        const double left = s[static_cast<std::size_t>(a)], right = s[static_cast<std::size_t>(b)];
-        return left != right ? left > right : a < b;
-    };
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(k), order.end(), better);
-    return py::array_t<std::int64_t>(static_cast<py::ssize_t>(k), order.data());
+/// The action columns of a catalogue: their ranks are made for the place that the first use gives them among a model's columns,
+/// and kept.
+class actions_handle {
+public:
+    actions_handle(std::shared_ptr<const tree_scorer> scorer, std::string engine, const py::object& rows)
+        : scorer_(std::move(scorer)), engine_(std::move(engine)), rows_(rows, "action_rows") {}
+
+    [[nodiscard]] const number_rows& rows() const noexcept { return rows_; }
+    /// With the GIL held.
+    const prepared_actions& at(std::size_t first_feature) {
+        const auto known = prepared_.find(first_feature);
+        if (known != prepared_.end()) return known->second;
+        return prepared_.emplace(first_feature, unwrap(scorer_->prepare_actions(table_of(rows_), first_feature))).first->second;
+    }
+    [[nodiscard]] bool made_by(const tree_scorer* scorer) const noexcept { return scorer_.get() == scorer; }
+
+private:
+    std::shared_ptr<const tree_scorer> scorer_;
+    std::string engine_;
+    number_rows rows_;
+    std::map<std::size_t, prepared_actions> prepared_;
+};
+
+py::object score_task(tree_handle& r, const py::object& task, const py::object& actions, const py::object& pairs,
+                      const std::optional<vector_in<std::int64_t>>& index, std::optional<std::size_t> top_k,
+                      const std::string& engine) {
+    const std::shared_ptr<const tree_scorer> scorer = r.scorer(engine);
+    const number_rows task_row(task, "task_row", 1);
+    task_candidates c;
+    c.task = table_of(task_row);
+    std::optional<number_rows> action_rows, pair_rows;
+    if (py::isinstance<actions_handle>(actions)) {
+        auto& prepared = actions.cast<actions_handle&>();
+        if (prepared.made_by(scorer.get()) && task_row.columns() + prepared.rows().columns() <= scorer->features())
+            c.catalogue = &prepared.at(task_row.columns());
+        else
+            c.actions = table_of(prepared.rows());
+    } else {
+        action_rows.emplace(actions, "actions");
+        c.actions = table_of(*action_rows);
+    }
+    const std::size_t known = c.catalogue != nullptr ? c.catalogue->actions() : c.actions.rows;
+    if (index) {
+        c.index = span_of(*index);
+        for (std::size_t i = 0; i < c.index.size(); ++i)
+            if (c.index[i] < 0 || static_cast<std::size_t>(c.index[i]) >= known)
+                raise(error{error_kind::schema, "schema.out_of_range",
+                            "row " + std::to_string(c.index[i]) + " of " + std::to_string(known) + " actions",
+                            "index[" + std::to_string(i) + "]", "rows count from 0"});
+    }
+    const std::size_t candidates = index ? c.index.size() : known;
+    if (!pairs.is_none()) {
+        pair_rows.emplace(pairs, "pair_rows");
+        c.pairs = table_of(*pair_rows);
+        if (pair_rows->rows() != candidates)
+            raise(error{error_kind::schema, "schema.shape",
+                        std::to_string(pair_rows->rows()) + " pair rows for " + std::to_string(candidates) + " candidates",
+                        "pair_rows", "give one row per candidate"});
+    }
+    const std::size_t action_columns = c.catalogue != nullptr ? c.catalogue->columns() : c.actions.columns;
+    const std::size_t total = c.task.columns + action_columns + c.pairs.columns;
+    if (total != scorer->features())
+        raise(error{error_kind::schema, "schema.shape",
+                    std::to_string(c.task.columns) + " task, " + std::to_string(action_columns) + " action and " +
+                        std::to_string(c.pairs.columns) + " pair columns are " + std::to_string(total) + ", the model has " +
+                        std::to_string(scorer->features()) + " features",
+                    "task_row", "the columns of the model are those of task, action and pair, in this order"});
+    if (index && c.index.empty()) {  // an empty index is no candidate, not all of them
+        if (top_k) return py::make_tuple(py::array_t<std::int64_t>(0), py::array_t<double>(0));
+        return scores_for(0, scorer->outputs());
+    }
+    if (!top_k) {
+        py::array_t<double> out = scores_for(candidates, scorer->outputs());
+        const std::span<double> scores{out.mutable_data(), candidates * scorer->outputs()};
+        status done = [&] {
+            const py::gil_scoped_release unlocked;
+            return scorer->score_task(c, scores, tree_scratch());
+        }();
+        unwrap(std::move(done));
+        return out;
+    }
+    const std::size_t k = std::min(*top_k, candidates);
+    py::array_t<std::int64_t> best(static_cast<py::ssize_t>(k));
+    py::array_t<double> scores(static_cast<py::ssize_t>(k));
+    const std::span<std::int64_t> best_span{best.mutable_data(), k};
+    const std::span<double> score_span{scores.mutable_data(), k};
+    status done = [&] {
+        const py::gil_scoped_release unlocked;
+        return scorer->top_k(c, best_span, score_span, tree_scratch());
+    }();
+    unwrap(std::move(done));
+    return py::make_tuple(best, scores);
 }
 
 void bind_trees(py::module_& m) {
+    py::class_<actions_handle>(m, "PreparedActions")
+        .def_property_readonly("actions", [](const actions_handle& a) { return a.rows().rows(); })
+        .def_property_readonly("columns", [](const actions_handle& a) { return a.rows().columns(); });
     py::class_<tree_handle>(m, "TreeRanker")
         .def_static(
             "from_lightgbm",
@@ -123,6 +204,15 @@ void bind_trees(py::module_& m) {
             },
             py::arg("text"))
         .def("score", &score_trees, py::arg("x"), py::arg("engine") = "")
+        .def("score_task", &score_task, py::arg("task_row"), py::arg("actions"), py::arg("pair_rows") = py::none(),
+             py::arg("index") = py::none(), py::arg("top_k") = py::none(), py::arg("engine") = "")
+        .def(
+            "prepare_actions",
+            [](tree_handle& r, const py::object& rows, const std::string& engine) {
+                return std::make_unique<actions_handle>(r.scorer(engine), engine, rows);
+            },
+            py::arg("action_rows"), py::arg("engine") = "")
+        .def_property_readonly("bytes", [](tree_handle& r) { return r.scorer("")->bytes(); })
         .def_property_readonly("feature_names", [](const tree_handle& r) { return names_of(r.ensemble().feature_names()); })
         .def_property_readonly("features", [](const tree_handle& r) { return r.ensemble().features(); })
         .def_property_readonly("outputs", [](const tree_handle& r) { return r.ensemble().outputs(); })
@@ -135,7 +225,6 @@ void bind_trees(py::module_& m) {
         for (const std::string_view name : tree_engines()) names.emplace_back(name);
         return names;
     });
-    m.def("best_of", &best_of, py::arg("scores"), py::arg("k"));
     m.def("lightgbm_feature_name", [](const std::string& name) { return lightgbm_feature_name(name); }, py::arg("name"));
 }
 

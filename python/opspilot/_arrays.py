@@ -37,7 +37,8 @@ def numbers(values: Rows, what: str, dimensions: int) -> npt.NDArray[Any]:
     return array
 
 
-def positions(index: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
+def positions(index: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Whole numbers; what they may be is the reader's to check."""
     given = np.asarray(index)
     if given.ndim != 1 or (given.dtype.kind not in "iu" and given.size):
         raise SchemaError(
@@ -46,16 +47,7 @@ def positions(index: npt.ArrayLike, size: int) -> npt.NDArray[np.int64]:
             where="index",
             hint="give whole numbers, shape (n,)",
         )
-    positions = given.astype(np.int64)
-    bad = np.flatnonzero((positions < 0) | (positions >= size))
-    if bad.size:
-        raise SchemaError(
-            f"row {positions[bad[0]]} of {size} actions",
-            code="schema.out_of_range",
-            where=f"index[{bad[0]}]",
-            hint="rows count from 0",
-        )
-    return positions
+    return given.astype(np.int64, copy=False)
 
 
 def offsets_of(groups: npt.ArrayLike, rows: int | None) -> npt.NDArray[np.int64]:

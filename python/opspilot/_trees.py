@@ -24,17 +24,16 @@ class TopScores:
 
 
 class PreparedActions(Described):
-    """The action columns of a catalogue, for ``Ranker.score_task``. Made once when the catalogue is loaded; immutable."""
+    """The action columns of a catalogue, for ``Ranker.score_task``: their ranks are made once. Immutable."""
 
-    def __init__(self, values: npt.NDArray[Any]) -> None:
-        self._values = values.copy()
-        self._values.setflags(write=False)
+    def __init__(self, core: _core.PreparedActions) -> None:
+        self._core = core
 
     def __len__(self) -> int:
-        return len(self._values)
+        return self._core.actions
 
     def _description(self) -> dict[str, Any]:
-        return {"kind": "prepared actions", "actions": len(self._values), "columns": self._values.shape[1]}
+        return {"kind": "prepared actions", "actions": self._core.actions, "columns": self._core.columns}
 
 
 class Ranker(Described):
@@ -88,9 +87,12 @@ class Ranker(Described):
                     hint="reorder the columns: X[ranker.feature_names]",
                 )
 
-    def prepare_actions(self, action_rows: Rows) -> PreparedActions:
-        """The action columns of a whole catalogue, ``(m, a)``, for ``score_task``."""
-        return PreparedActions(numbers(action_rows, "action_rows", 2))
+    def prepare_actions(self, action_rows: Rows, engine: str | None = None) -> PreparedActions:
+        """The action columns of a whole catalogue, ``(m, a)``, for ``score_task``. The rows are copied.
+
+        ``score_task`` with another engine than the one named here works on the rows instead.
+        """
+        return PreparedActions(self._core.prepare_actions(numbers(action_rows, "action_rows", 2).copy(), engine or ""))
 
     def score_task(
         self,
@@ -108,28 +110,6 @@ class Ranker(Described):
         ``(n, p)``, None for none. Returns the same numbers as ``score`` on the joined rows, or with ``top_k`` the best ones.
         Raises ``SchemaError`` unless t + a + p is the number of features.
         """
-        task = numbers(task_row, "task_row", 1)
-        action = actions._values if isinstance(actions, PreparedActions) else numbers(actions, "actions", 2)
-        if index is not None:
-            action = action[positions(index, len(action))]
-        count = len(action)
-        pair = np.empty((count, 0), action.dtype) if pair_rows is None else numbers(pair_rows, "pair_rows", 2)
-        if len(pair) != count:
-            raise SchemaError(
-                f"{len(pair)} pair rows for {count} candidates",
-                code="schema.shape",
-                where="pair_rows",
-                hint="give one row per candidate",
-            )
-        total = len(task) + action.shape[1] + pair.shape[1]
-        if total != self._core.features:
-            raise SchemaError(
-                f"{len(task)} task, {action.shape[1]} action and {pair.shape[1]} pair columns are {total}, "
-                f"the model has {self._core.features} features",
-                code="schema.shape",
-                where="task_row",
-                hint="the columns of the model are those of task, action and pair, in this order",
-            )
         if top_k is not None and (isinstance(top_k, bool) or top_k < 1):
             raise UsageError(f"top_k is {top_k}", code="usage.top_k", where="top_k", hint="give a whole number of at least 1")
         if top_k is not None and self._core.outputs != 1:
@@ -139,14 +119,11 @@ class Ranker(Described):
                 where="top_k",
                 hint="leave it out and sort one output",
             )
-        joined = np.concatenate(
-            [np.broadcast_to(task, (count, len(task))), action, pair], axis=1
-        )  # float32 beside float64 widens exactly
-        scores = self._core.score(joined, engine or "")
+        own = actions._core if isinstance(actions, PreparedActions) else actions
+        rows = None if index is None else positions(index)
         if top_k is None:
-            return scores
-        best = _core.best_of(scores, top_k)
-        return TopScores(best, scores[best])
+            return self._core.score_task(task_row, own, pair_rows, rows, engine=engine or "")
+        return TopScores(*self._core.score_task(task_row, own, pair_rows, rows, top_k, engine or ""))
 
     @property
     def feature_names(self) -> list[str]:

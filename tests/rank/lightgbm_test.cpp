@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "opspilot/rank/tree_scorer.hpp"
 #include "rank_fixtures.hpp"
 
 using namespace opspilot;
@@ -80,7 +81,8 @@ TEST_CASE("columns of floats score like rows of floats") {
             REQUIRE(scorer);
             CHECK(scorer->engine() == engine);
             std::vector<double> scores(n * source.outputs, -1);
-            REQUIRE(scorer->score(pointers, n, scores));
+            tree_workspace scratch;
+            REQUIRE(scorer->score(pointers, n, scores, scratch));
             CHECK(same_bits(scores, expected));
         }
     }
@@ -165,7 +167,8 @@ TEST_CASE("thresholds keep their meaning as floats") {
             const auto scorer = tree_scorer::compile(*model);
             REQUIRE(scorer);
             const std::array<const float*, 2> columns{a.data(), b.data()};
-            REQUIRE(scorer->score(columns, a.size(), scores));
+            tree_workspace scratch;
+            REQUIRE(scorer->score(columns, a.size(), scores, scratch));
             CHECK(same_bits(scores, expected));
         }
     }

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "opspilot/rank/tree_scorer.hpp"
+
 #include "catch.hpp"
 
 using namespace opspilot;
@@ -151,8 +153,8 @@ TEST_CASE("category sets are shared when equal, and truncate values like LightGB
     tree_builder b = in_tree(5);
     const std::vector<std::uint32_t> set{0b101, 0, 1};  // 0, 2, 64
     const std::vector<std::uint32_t> same{0b101, 0, 1, 0, 0};
-    REQUIRE(b.split_categories(0, 0, set, 1, 2));
-    REQUIRE(b.split_categories(1, 1, same, 3, 4));
+    REQUIRE(b.split_categories(0, 0, set, false, 1, 2));
+    REQUIRE(b.split_categories(1, 1, same, false, 3, 4));
     REQUIRE(b.leaf(2, 1));
     REQUIRE(b.leaf(3, 2));
     REQUIRE(b.leaf(4, 3));

@@ -181,7 +181,7 @@ inline result<lightgbm_head> lightgbm_read_head(lightgbm_lines& lines, const tre
                               fmt::format("{} trees are no multiple of {} per iteration", trees, classes));
     if (keys[h_objective].given) OPSPILOT_CHECK(lightgbm_read_objective(keys[h_objective], classes, builder));
     if (keys[h_average].given) builder.average();
-    builder.zero_threshold(lightgbm_zero);
+    builder.arithmetic({.zero_threshold = lightgbm_zero});
     return head;
 }
 
@@ -229,7 +229,7 @@ inline status lightgbm_read_splits(const lightgbm_tree_keys& keys, std::uint32_t
         const std::uint32_t begin = s.boundaries[static_cast<std::uint32_t>(set)];
         const std::uint32_t end = s.boundaries[static_cast<std::uint32_t>(set) + 1];
         OPSPILOT_CHECK(builder.split_categories(
-            i, s.features[i], std::span<const std::uint32_t>(s.words).subspan(begin, end - begin), left, right));
+            i, s.features[i], std::span<const std::uint32_t>(s.words).subspan(begin, end - begin), false, left, right));
     }
     if (categorical != sets)
         return lightgbm_error("model.count", keys[t_cat].at,

@@ -73,9 +73,9 @@ inline status score_linear(const stage& s, const feature_matrix& features, rank_
 
 inline status score_trees(const stage& s, rank_workspace::impl& ws, std::span<double> out) {
     const std::size_t width = s.trees->outputs();
-    if (width == 1) return s.trees->score(ws.inputs, out.size(), out);
+    if (width == 1) return s.trees->score(ws.inputs, out.size(), out, ws.trees);
     ws.outputs.resize(out.size() * width);
-    OPSPILOT_CHECK(s.trees->score(ws.inputs, out.size(), ws.outputs));
+    OPSPILOT_CHECK(s.trees->score(ws.inputs, out.size(), ws.outputs, ws.trees));
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = ws.outputs[i * width + s.output];
     return {};
 }

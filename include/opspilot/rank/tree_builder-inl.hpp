@@ -45,12 +45,50 @@ OPSPILOT_INLINE status tree_builder::begin(std::vector<std::string> feature_name
             error_kind::model, "model.feature_name_twice", fmt::format("two features are called {}", quote(*twice)), {}, {}};
     built_.feature_names_ = std::move(feature_names);
     built_.outputs_ = outputs;
+    built_.start_.assign(outputs, 0.0);
+    built_.bias_.assign(outputs, 0.0);
     largest_.assign(outputs, 0.0);
     trees_per_output_.assign(outputs, 0);
     return {};
 }
 
+OPSPILOT_INLINE status tree_builder::per_output(std::span<const double> values, std::string_view what) const {
+    if (values.size() != built_.outputs_)
+        return error{error_kind::model,
+                     "model.outputs_length",
+                     fmt::format("{} {} values for {} outputs", values.size(), what, built_.outputs_),
+                     {},
+                     {}};
+    for (const double value : values)
+        if (!std::isfinite(value))
+            return error{error_kind::model, "model.not_finite", fmt::format("a {} value is {}", what, value), {}, {}};
+    return {};
+}
+
+OPSPILOT_INLINE status tree_builder::start(std::span<const double> values) {
+    OPSPILOT_CHECK(per_output(values, "start"));
+    built_.start_.assign(values.begin(), values.end());
+    return {};
+}
+
+OPSPILOT_INLINE status tree_builder::scale_and_bias(double scale, std::span<const double> bias) {
+    OPSPILOT_CHECK(per_output(bias, "bias"));
+    if (!std::isfinite(scale)) return error{error_kind::model, "model.not_finite", fmt::format("the scale is {}", scale), {}, {}};
+    built_.scale_ = scale;
+    built_.bias_.assign(bias.begin(), bias.end());
+    return {};
+}
+
 OPSPILOT_INLINE status tree_builder::begin_tree(std::size_t nodes, std::size_t output, std::uint32_t root, std::string place) {
+    return open_tree(nodes, output, 1, root, std::move(place));
+}
+
+OPSPILOT_INLINE status tree_builder::begin_vector_tree(std::size_t nodes, std::uint32_t root, std::string place) {
+    return open_tree(nodes, 0, built_.outputs_, root, std::move(place));
+}
+
+OPSPILOT_INLINE status tree_builder::open_tree(std::size_t nodes, std::size_t output, std::size_t width, std::uint32_t root,
+                                               std::string place) {
     place_ = std::move(place);
     if (nodes == 0) return problem("model.tree_empty", 0, "the tree has no nodes");
     if (output >= built_.outputs_)
@@ -58,11 +96,15 @@ OPSPILOT_INLINE status tree_builder::begin_tree(std::size_t nodes, std::size_t o
                        fmt::format("the tree adds to output {}, the model has {}", output, built_.outputs_));
     if (built_.outputs_of_.size() >= limits_.trees)
         return detail::tree_limit("model.limit_trees", "trees", built_.outputs_of_.size() + 1, limits_.trees);
-    if (nodes > limits_.nodes - nodes_) return detail::tree_limit("model.limit_nodes", "nodes", nodes_ + nodes, limits_.nodes);
+    // Nodes of a vector tree weigh as much as they hold.
+    if (nodes > (limits_.nodes - nodes_) / width)
+        return detail::tree_limit("model.limit_nodes", "nodes", nodes_ + nodes * width, limits_.nodes);
     if (root >= nodes) return problem("model.root_range", root, fmt::format("the root is node {} of {}", root, nodes));
     drafts_.assign(nodes, draft{});
+    values_.clear();
     root_ = root;
     output_ = output;
+    width_ = width;
     return {};
 }
 
@@ -104,7 +146,7 @@ OPSPILOT_INLINE status tree_builder::split(std::uint32_t node, std::uint32_t fea
 }
 
 OPSPILOT_INLINE status tree_builder::split_categories(std::uint32_t node, std::uint32_t feature,
-                                                      std::span<const std::uint32_t> words, std::uint32_t left,
+                                                      std::span<const std::uint32_t> words, bool default_left, std::uint32_t left,
                                                       std::uint32_t right) {
     OPSPILOT_CHECK(claim(node));
     if (words.size() > limits_.category_words - words_)
@@ -114,6 +156,7 @@ OPSPILOT_INLINE status tree_builder::split_categories(std::uint32_t node, std::u
     OPSPILOT_CHECK(connect(node, feature, left, right));
     tree_split& s = drafts_[node].as_split;
     s.categorical = true;
+    s.default_left = default_left;
     s.categories = intern(words);
     return {};
 }
@@ -133,11 +176,24 @@ OPSPILOT_INLINE std::uint32_t tree_builder::intern(std::span<const std::uint32_t
     return set;
 }
 
-OPSPILOT_INLINE status tree_builder::leaf(std::uint32_t node, double value) {
+OPSPILOT_INLINE status tree_builder::leaf(std::uint32_t node, std::span<const double> values) {
     OPSPILOT_CHECK(claim(node));
-    if (!std::isfinite(value)) return problem("model.leaf_not_finite", node, fmt::format("the leaf's value is {}", value));
-    drafts_[node].value = value;
+    if (values.size() != width_)
+        return problem("model.leaf_width", node, fmt::format("the leaf has {} values, {} are needed", values.size(), width_));
+    for (const double value : values)
+        if (!std::isfinite(value)) return problem("model.leaf_not_finite", node, fmt::format("the leaf's value is {}", value));
+    drafts_[node].value = values_.size();
     drafts_[node].state = node_state::leaf;
+    values_.insert(values_.end(), values.begin(), values.end());
+    return {};
+}
+
+OPSPILOT_INLINE status tree_builder::cover(std::uint32_t node, double weight) {
+    if (node >= drafts_.size())
+        return problem("model.node_range", node, fmt::format("node {} of a tree of {}", node, drafts_.size()));
+    if (!(weight >= 0) || !std::isfinite(weight))
+        return problem("model.cover", node, fmt::format("the weight of the node's rows is {}", weight));
+    drafts_[node].cover = weight;
     return {};
 }
 
@@ -180,13 +236,18 @@ OPSPILOT_INLINE void tree_builder::lay_out(const std::vector<std::uint32_t>& ord
     std::vector<std::int32_t> renumbered(drafts_.size());
     std::int32_t splits = 0;
     std::int32_t leaves = 0;
-    double largest = 0;
+    std::vector<double> largest(width_, 0.0);
     for (const std::uint32_t node : order) {
         const draft& d = drafts_[node];
         renumbered[node] = d.state == node_state::split ? splits++ : ~(leaves++);
-        if (d.state == node_state::leaf) {
-            built_.leaves_.push_back(d.value);
-            largest = std::max(largest, std::fabs(d.value));
+        cover_missing_ |= d.cover < 0 && order.size() > 1;
+        cover_given_ |= d.cover >= 0;
+        (d.state == node_state::split ? built_.split_covers_ : built_.leaf_covers_).push_back(std::max(d.cover, 0.0));
+        if (d.state == node_state::split) continue;
+        for (std::size_t k = 0; k < width_; ++k) {
+            const double value = values_[d.value + k];
+            built_.leaves_.push_back(value);
+            largest[k] = std::max(largest[k], std::fabs(value));
         }
     }
     for (const std::uint32_t node : order) {
@@ -200,16 +261,21 @@ OPSPILOT_INLINE void tree_builder::lay_out(const std::vector<std::uint32_t>& ord
     built_.first_split_.push_back(built_.splits_.size());
     built_.first_leaf_.push_back(built_.leaves_.size());
     built_.outputs_of_.push_back(static_cast<std::uint32_t>(output_));
-    largest_[output_] += largest;
-    ++trees_per_output_[output_];
-    nodes_ += drafts_.size();
+    built_.widths_.push_back(static_cast<std::uint32_t>(width_));
+    for (std::size_t k = 0; k < width_; ++k) {
+        largest_[output_ + k] += largest[k];
+        ++trees_per_output_[output_ + k];
+    }
+    nodes_ += drafts_.size() * width_;
     drafts_.clear();
 }
 
 OPSPILOT_INLINE result<tree_ensemble> tree_builder::finish() {
     if (built_.trees() == 0) return error{error_kind::model, "model.no_trees", "the model has no trees", {}, {}};
+    const double most = built_.arithmetic_.float_sums ? std::numeric_limits<float>::max() : std::numeric_limits<double>::max();
     for (std::size_t k = 0; k < built_.outputs_; ++k) {
-        if (!std::isfinite(largest_[k]))
+        largest_[k] += std::fabs(built_.start_[k]);
+        if (!(largest_[k] <= most) || !(largest_[k] * std::fabs(built_.scale_) + std::fabs(built_.bias_[k]) <= most))
             return error{error_kind::model,
                          "model.score_overflow",
                          fmt::format("the leaves of output {} can add up to infinity", k),
@@ -224,6 +290,16 @@ OPSPILOT_INLINE result<tree_ensemble> tree_builder::finish() {
                 {}};
     }
     if (average_) built_.divisor_ = static_cast<std::uint32_t>(trees_per_output_[0]);
+    if (cover_missing_ && cover_given_)
+        return error{error_kind::model,
+                     "model.cover_missing",
+                     "some nodes say how many training rows reached them, others do not",
+                     {},
+                     {}};
+    if (!cover_given_) {
+        built_.split_covers_.clear();
+        built_.leaf_covers_.clear();
+    }
     return std::move(built_);
 }
 

@@ -15,7 +15,7 @@
 #include "opspilot/rank/linear.hpp"
 #include "opspilot/rank/pipeline.hpp"
 #include "opspilot/rank/text_classifier.hpp"
-#include "opspilot/rank/trees.hpp"
+#include "opspilot/rank/tree_scorer.hpp"
 
 namespace opspilot {
 
@@ -85,6 +85,7 @@ struct rank_workspace::impl {
     std::vector<sparse_view> views;
     classifier_scratch classifier;
     choice_scratch choice;
+    tree_workspace trees;
 };
 
 }  // namespace opspilot

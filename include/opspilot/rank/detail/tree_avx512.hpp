@@ -1,0 +1,132 @@
+// The tree kernel for AVX-512 (F, BW, DQ, VL), in intrinsics: compares write masks, and leaves are looked up by permutes.
+#pragma once
+
+#if !defined(OPSPILOT_EMULATED_AVX512)  // tests bring intrinsics of their own where the machine has none
+#include <immintrin.h>
+#endif
+
+#include <cstddef>
+#include <cstdint>
+
+#include "opspilot/rank/detail/tree_portable.hpp"
+
+namespace opspilot::detail {
+
+// `Tag` keeps copies of different sources apart. Widening loads are written with full zeroing masks: GCC 12 takes the plain forms
+// for uses of an uninitialised register.
+template <class Tag>
+struct avx512_trees : portable_trees<Tag> {
+    template <bool Coarse, std::size_t Lanes>
+    static void step(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
+                     std::size_t lanes) noexcept {
+        if constexpr (Lanes != 0) lanes = Lanes;
+        for (std::size_t k = 0; k < count; ++k) {
+            const tree_op& op = ops[k];
+            const std::int8_t* const ranks = columns + op.column * tree_lanes;
+            const std::uint8_t* const left = slots + op.left * tree_lanes;
+            const std::uint8_t* const right = slots + op.right * tree_lanes;
+            std::uint8_t* const dest = slots + op.dest * tree_lanes;
+            const __m512i rank = _mm512_set1_epi8(static_cast<char>(op.rank));
+            const __m512i more = _mm512_set1_epi8(static_cast<char>(Coarse ? op.coarse : op.step));
+            for (std::size_t i = 0; i < lanes; i += 64) {
+                const __mmask64 above = _mm512_cmpgt_epi8_mask(_mm512_loadu_si512(ranks + i), rank);
+                const __m512i l = _mm512_loadu_si512(left + i);
+                const __m512i r = _mm512_loadu_si512(right + i);
+                _mm512_storeu_si512(dest + i, _mm512_mask_add_epi8(l, above, r, more));
+            }
+        }
+    }
+    static void splits(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
+                       std::size_t lanes) noexcept {
+        lanes == tree_lanes ? step<false, tree_lanes>(ops, count, columns, slots, lanes)
+                            : step<false, 0>(ops, count, columns, slots, lanes);
+    }
+    static void coarse_splits(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
+                              std::size_t lanes) noexcept {
+        lanes == tree_lanes ? step<true, tree_lanes>(ops, count, columns, slots, lanes)
+                            : step<true, 0>(ops, count, columns, slots, lanes);
+    }
+    static void levels(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* out,
+                       std::size_t lanes) noexcept {
+        const __m512i one = _mm512_set1_epi8(1);
+        for (std::size_t b = 0; b < lanes; b += 64) {
+            __m512i at = _mm512_setzero_si512();
+            for (std::size_t k = 0; k < count; ++k) {
+                const __mmask64 above = _mm512_cmpgt_epi8_mask(_mm512_loadu_si512(columns + ops[k].column * tree_lanes + b),
+                                                               _mm512_set1_epi8(static_cast<char>(ops[k].rank)));
+                at = _mm512_add_epi8(at, at);
+                at = _mm512_mask_add_epi8(at, above, at, one);
+            }
+            _mm512_storeu_si512(out + b, at);
+        }
+    }
+
+    /// Eight lanes' entries of a table of up to 64 doubles in registers.
+    template <std::size_t Pairs>
+    static __m512d find(const __m512d* table, __m512i index) noexcept {
+        __m512d found = _mm512_permutex2var_pd(table[0], index, table[1]);
+        if constexpr (Pairs > 1) found = or_pair(found, _mm512_test_epi64_mask(index, _mm512_set1_epi64(16)), table + 2, index);
+        if constexpr (Pairs > 2) {
+            __m512d high = _mm512_permutex2var_pd(table[4], index, table[5]);
+            high = or_pair(high, _mm512_test_epi64_mask(index, _mm512_set1_epi64(16)), table + 6, index);
+            found = _mm512_mask_blend_pd(_mm512_test_epi64_mask(index, _mm512_set1_epi64(32)), found, high);
+        }
+        return found;
+    }
+    static __m512d or_pair(__m512d otherwise, __mmask8 mask, const __m512d* pair, __m512i index) noexcept {
+        return _mm512_mask_blend_pd(mask, otherwise, _mm512_permutex2var_pd(pair[0], index, pair[1]));
+    }
+    template <std::size_t Pairs>
+    static void permuted(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
+                         std::size_t lanes) noexcept {
+        __m512d table[2 * Pairs];
+        for (std::size_t r = 0; r < 2 * Pairs; ++r) {
+            const std::size_t left = count > 8 * r ? count - 8 * r : 0;
+            table[r] = _mm512_maskz_loadu_pd(static_cast<__mmask8>(left >= 8 ? 0xFFU : (1U << left) - 1U), leaves + 8 * r);
+        }
+        for (std::size_t i = 0; i < lanes; i += 8) {
+            const __m512i at = _mm512_maskz_cvtepu8_epi64(0xFF, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index + i)));
+            _mm512_storeu_pd(sums + i, _mm512_add_pd(_mm512_loadu_pd(sums + i), find<Pairs>(table, at)));
+        }
+    }
+    static void add_doubles(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
+                            std::size_t lanes) noexcept {
+        if (count == 1 || count > 64)
+            portable_trees<Tag>::add(index, leaves, count, sums, lanes);
+        else if (count <= 16)
+            permuted<1>(index, leaves, count, sums, lanes);
+        else if (count <= 32)
+            permuted<2>(index, leaves, count, sums, lanes);
+        else
+            permuted<4>(index, leaves, count, sums, lanes);
+    }
+
+    template <std::size_t Pairs>
+    static void permuted(const std::uint8_t* index, const float* leaves, std::size_t count, float* sums,
+                         std::size_t lanes) noexcept {
+        __m512 table[2 * Pairs];
+        for (std::size_t r = 0; r < 2 * Pairs; ++r) {
+            const std::size_t left = count > 16 * r ? count - 16 * r : 0;
+            table[r] = _mm512_maskz_loadu_ps(static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U), leaves + 16 * r);
+        }
+        for (std::size_t i = 0; i < lanes; i += 16) {
+            const __m512i at = _mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(index + i)));
+            __m512 found = _mm512_permutex2var_ps(table[0], at, table[1]);
+            if constexpr (Pairs > 1)
+                found = _mm512_mask_blend_ps(_mm512_test_epi32_mask(at, _mm512_set1_epi32(32)), found,
+                                             _mm512_permutex2var_ps(table[2], at, table[3]));
+            _mm512_storeu_ps(sums + i, _mm512_add_ps(_mm512_loadu_ps(sums + i), found));
+        }
+    }
+    static void add_floats(const std::uint8_t* index, const float* leaves, std::size_t count, float* sums,
+                           std::size_t lanes) noexcept {
+        if (count == 1 || count > 64)
+            portable_trees<Tag>::add(index, leaves, count, sums, lanes);
+        else if (count <= 32)
+            permuted<1>(index, leaves, count, sums, lanes);
+        else
+            permuted<2>(index, leaves, count, sums, lanes);
+    }
+};
+
+}  // namespace opspilot::detail
