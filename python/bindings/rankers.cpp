@@ -16,7 +16,9 @@
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/tree_formats.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
+#include "opspilot/rank/xgboost.hpp"
 #include "training.hpp"
 
 namespace py = pybind11;
@@ -88,6 +90,7 @@ py::array_t<double> score_trees(tree_handle& r, const py::object& x, const std::
     const std::span<double> scores{out.mutable_data(), rows.rows() * e.outputs()};
     status done = [&]() -> status {
         const py::gil_scoped_release unlocked;
+        if (rows.is_float32() && e.arithmetic().float_sums) return e.score_rows(rows.floats(), rows.rows(), scores);
         if (rows.is_float32()) return score_float_rows(*scorer, rows.floats(), rows.rows(), rows.columns(), scores);
         return e.score_rows(rows.doubles(), rows.rows(), scores);
     }();
@@ -109,19 +112,24 @@ py::array_t<std::int64_t> best_of(const vector_in<double>& scores, std::size_t k
     return py::array_t<std::int64_t>(static_cast<py::ssize_t>(k), order.data());
 }
 
+/// A reader of one format, or of all, behind the interpreter lock.
+template <class Reader>
+auto tree_reader(Reader read) {
+    return [read](const py::bytes& content) {
+        const std::string_view bytes = content;
+        auto made = [&] {
+            const py::gil_scoped_release unlocked;
+            return read(bytes, tree_limits{});
+        }();
+        return std::make_unique<tree_handle>(unwrap(std::move(made)));
+    };
+}
+
 void bind_trees(py::module_& m) {
     py::class_<tree_handle>(m, "TreeRanker")
-        .def_static(
-            "from_lightgbm",
-            [](const py::bytes& text) {
-                const std::string_view bytes = text;
-                auto made = [&] {
-                    const py::gil_scoped_release unlocked;
-                    return read_lightgbm(bytes);
-                }();
-                return std::make_unique<tree_handle>(unwrap(std::move(made)));
-            },
-            py::arg("text"))
+        .def_static("from_lightgbm", tree_reader(&read_lightgbm), py::arg("content"))
+        .def_static("from_xgboost", tree_reader(&read_xgboost), py::arg("content"))
+        .def_static("from_bytes", tree_reader(&read_trees), py::arg("content"))
         .def("score", &score_trees, py::arg("x"), py::arg("engine") = "")
         .def_property_readonly("feature_names", [](const tree_handle& r) { return names_of(r.ensemble().feature_names()); })
         .def_property_readonly("features", [](const tree_handle& r) { return r.ensemble().features(); })
@@ -135,6 +143,10 @@ void bind_trees(py::module_& m) {
         for (const std::string_view name : tree_engines()) names.emplace_back(name);
         return names;
     });
+    m.def(
+        "find_tree_format",
+        [](const py::bytes& content) { return std::string(name(unwrap(find_tree_format(std::string_view(content))))); },
+        py::arg("content"));
     m.def("best_of", &best_of, py::arg("scores"), py::arg("k"));
     m.def("lightgbm_feature_name", [](const std::string& name) { return lightgbm_feature_name(name); }, py::arg("name"));
 }
