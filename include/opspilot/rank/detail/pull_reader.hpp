@@ -114,7 +114,8 @@ public:
                 out += fmt::format("{}", frames_[d].index);
                 continue;
             }
-            for (const char c : quote(frames_[d].key)) {
+            const std::string quoted = quote(frames_[d].key);
+            for (const char c : std::string_view(quoted).substr(1, quoted.size() - 2)) {
                 if (c == '~')
                     out += "~0";
                 else if (c == '/')

@@ -12,10 +12,10 @@
 
 namespace opspilot::detail {
 
-inline constexpr std::array<std::string_view, 17> xgboost_tree_names{
-    "id",           "tree_param",       "left_children",    "right_children",      "parents",         "split_indices",
-    "default_left", "split_conditions", "sum_hessian",      "base_weights",        "loss_changes",    "leaf_weights",
-    "split_type",   "categories",       "categories_nodes", "categories_segments", "categories_sizes"};
+inline constexpr std::array<std::string_view, 18> xgboost_tree_names{
+    "id",           "tree_param",       "left_children",    "right_children",      "parents",          "split_indices",
+    "default_left", "split_conditions", "sum_hessian",      "base_weights",        "loss_changes",     "leaf_weights",
+    "split_type",   "categories",       "categories_nodes", "categories_segments", "categories_sizes", "leaf_child_counts"};
 enum xgboost_tree_key : std::size_t {
     x_id,
     x_param,
@@ -33,7 +33,8 @@ enum xgboost_tree_key : std::size_t {
     x_categories,
     x_category_nodes,
     x_category_begins,
-    x_category_sizes
+    x_category_sizes,
+    x_child_counts,  // of version 1.2; of no use
 };
 
 /// Reads trees one after the other; its arrays are kept between them.
@@ -109,7 +110,8 @@ private:
                              case x_categories: return in_.integers(categories_, most);
                              case x_category_nodes: return in_.integers(category_nodes_, most);
                              case x_category_begins: return in_.integers(category_begins_, most);
-                             default: return in_.integers(category_sizes_, most);
+                             case x_category_sizes: return in_.integers(category_sizes_, most);
+                             default: return in_.integers(child_counts_, most);
                          }
                      }));
         OPSPILOT_CHECK(
@@ -170,6 +172,7 @@ private:
         OPSPILOT_CHECK(same(x_covers, sums_.size(), n));
         OPSPILOT_CHECK(same(x_gains, gains_.size(), n));
         OPSPILOT_CHECK(same(x_types, types_.size(), n));
+        OPSPILOT_CHECK(same(x_child_counts, child_counts_.size(), n));
         // Vector trees that were split by some of the targets only have shorter weights; nothing is read from them.
         if (!vector_ || !fields_.given[x_leaf_weights]) OPSPILOT_CHECK(same(x_weights, weights_.size(), n * leaf_values()));
         if (!vector_ && fields_.given[x_leaf_weights])
@@ -327,7 +330,7 @@ private:
     std::uint32_t live_ = 0, leaves_ = 0;
     bool vector_ = false, categorical_ = false;
     std::vector<std::int32_t> left_, right_, parents_, features_, defaults_, types_;
-    std::vector<std::int32_t> categories_, category_nodes_, category_begins_, category_sizes_;
+    std::vector<std::int32_t> categories_, category_nodes_, category_begins_, category_sizes_, child_counts_;
     std::vector<float> conditions_, sums_, weights_, gains_, leaf_weights_;
     std::vector<std::uint32_t> numbers_, words_;
     std::vector<double> values_;
