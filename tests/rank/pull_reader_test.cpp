@@ -129,7 +129,7 @@ TEST_CASE("arrays of UBJ in all their shapes") {
     CHECK(values[0] == 1.0F);
     CHECK(std::signbit(values[1]));
     // A skipped value may hold what no model has.
-    const std::string mixed = "{" + two + std::string("ab[D\0\0\0\0\0\0\0\0ZTS", 14) + two + "xy[$U#" + two + "ab]}";
+    const std::string mixed = "{" + two + std::string("ab[D\0\0\0\0\0\0\0\0ZTS", 15) + two + "xy[$U#" + two + "ab]}";
     ubj_pull other(mixed);
     CHECK(other.skip());
     CHECK(other.end());
