@@ -88,9 +88,9 @@ class Ranker(Described):
     def score(self, X: Rows, engine: str | None = None) -> Floats:
         """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``.
 
-        They are LightGBM's ``predict(raw_score=True)`` and XGBoost's ``Booster.predict(output_margin=True)``, whose float32 sums
-        are widened. ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no other type is
-        cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
+        They are LightGBM's ``predict(raw_score=True)`` and XGBoost's ``Booster.predict(output_margin=True)``, whose float32
+        sums are widened. ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no
+        other type is cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
         Raises ``SchemaError`` for wrong shapes, types and orders of columns, ``ModelError`` for an engine this machine lacks.
         """
         columns = getattr(X, "columns", None)

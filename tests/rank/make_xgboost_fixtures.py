@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-if not hasattr(np, "cfloat"):
-    np.cfloat = complex  # type: ignore[attr-defined]  # which XGBoost 1.2 looks for
-import xgboost as xgb
+vars(np).setdefault("cfloat", complex)  # which XGBoost 1.2 looks for
+import xgboost as xgb  # noqa: E402
 
 HERE = Path(__file__).parent / "fixtures" / "xgboost"
 JUDGE = "3.2.0"
@@ -64,7 +63,9 @@ def write_rows(name: str, rows: np.ndarray, scores: np.ndarray) -> None:
             out.write(" ".join(float(v).hex() for v in row) + "\n")
 
 
-def write(name: str, seed: int, rounds: int, label: str = "real", categories: bool = False, suffix: str = "json", **p: Any) -> None:
+def write(
+    name: str, seed: int, rounds: int, label: str = "real", categories: bool = False, suffix: str = "json", **p: Any
+) -> None:
     """Trains one model and freezes it."""
     rng = np.random.default_rng(seed)
     x = table(rng, 400)
@@ -154,7 +155,9 @@ if __name__ == "__main__":
         write("targets", 8, 3, "several")
         write("pruned", 9, 4, tree_method="exact", gamma=1.0, max_depth=6)
         write("one_leaf", 10, 3, "positive", objective="count:poisson", gamma=1e9)
-        write("rank", 11, 5, "class", objective="rank:ndcg", grow_policy="lossguide", max_leaves=12, max_depth=0, tree_method="hist")
+        write(
+            "rank", 11, 5, "class", objective="rank:ndcg", grow_policy="lossguide", max_leaves=12, max_depth=0, tree_method="hist"
+        )
         write("aft", 12, 4, "positive", objective="survival:aft", suffix="ubj")
         write("quantiles", 13, 3, objective="reg:quantileerror", quantile_alpha=[0.1, 0.5, 0.9])
         write("all_zero", 14, 2, "zero", objective="binary:logistic")

@@ -77,7 +77,9 @@ G = (L, "gradient_booster")
 M = (*G, "model")
 T = (*M, "trees", 0)
 P = (L, "learner_model_param")
-BASES = {name: json.loads((FIXTURES / f"{name}.json").read_text()) for name in ("tiny", "tiny_classes", "tiny_dart", "tiny_vectors")}
+BASES = {
+    name: json.loads((FIXTURES / f"{name}.json").read_text()) for name in ("tiny", "tiny_classes", "tiny_dart", "tiny_vectors")
+}
 NODES = [0, 1, 2, 3, 4, 5, 6]
 
 # name: (base, edit, code)
@@ -225,7 +227,11 @@ MODELS: dict[str, tuple[str, Edit, str]] = {
     ),
     "feature_range": ("tiny", put(*T, "split_indices", 0, 6), "model.feature_range"),
     "feature_negative": ("tiny", put(*T, "split_indices", 0, -1), "model.feature_range"),
-    "condition_nan": ("tiny_dart", put(*G, "gbtree", "model", "trees", 0, "split_conditions", 0, float("nan")), "model.threshold_nan"),
+    "condition_nan": (
+        "tiny_dart",
+        put(*G, "gbtree", "model", "trees", 0, "split_conditions", 0, float("nan")),
+        "model.threshold_nan",
+    ),
     "condition_infinite": ("tiny_dart", put(*G, "gbtree", "model", "trees", 0, "split_conditions", 0, float("inf")), "ok"),
     "condition_below": ("tiny_dart", put(*G, "gbtree", "model", "trees", 0, "split_conditions", 0, float("-inf")), "ok"),
     "leaf_nan": ("tiny", put(*T, "split_conditions", 3, float("nan")), "model.leaf_not_finite"),
@@ -271,7 +277,10 @@ def bytes_mutants(json_bytes: bytes, ubj_bytes: bytes) -> dict[str, tuple[bytes,
         "key_twice.json": (replaced(j, b'"version"', b'"learner": {}, "version"'), "model.key_twice"),
         "key_twice_in_tree.json": (replaced(j, b'"id":', b'"id": 0, "id":'), "model.key_twice"),
         "key_twice_in_cats.json": (replaced(j, b'"cats": {', b'"cats": {"x": 1, "x": 2, '), "model.key_twice"),
-        "key_twice_in_attributes.json": (replaced(j, b'"attributes": {', b'"attributes": {"x": "1", "x": "2"'), "model.key_twice"),
+        "key_twice_in_attributes.json": (
+            replaced(j, b'"attributes": {', b'"attributes": {"x": "1", "x": "2"'),
+            "model.key_twice",
+        ),
         "comma_missing.json": (replaced(j, b'"tree_info": [0, 0]', b'"tree_info": [0 0]'), "model.json_syntax"),
         "comma_last.json": (replaced(j, b'"tree_info": [0, 0]', b'"tree_info": [0, 0,]'), "model.json_syntax"),
         "comma_first.json": (replaced(j, b'"tree_info": [0, 0]', b'"tree_info": [,0, 0]'), "model.json_syntax"),
@@ -297,7 +306,10 @@ def bytes_mutants(json_bytes: bytes, ubj_bytes: bytes) -> dict[str, tuple[bytes,
         "number_text.json": (replaced(j, b'"sum_hessian": [400.0', b'"sum_hessian": ["400"'), "model.wrong_kind"),
         "number_list.json": (replaced(j, b'"sum_hessian": [400.0', b'"sum_hessian": [[400]'), "model.wrong_kind"),
         "booleans.json": (replaced(j, b'"default_left": [1, 1, 1, 0', b'"default_left": [true, true, true, false'), "ok"),
-        "booleans_bad.json": (replaced(j, b'"default_left": [1, 1, 1, 0', b'"default_left": [true, troe, 1, 0'), "model.json_syntax"),
+        "booleans_bad.json": (
+            replaced(j, b'"default_left": [1, 1, 1, 0', b'"default_left": [true, troe, 1, 0'),
+            "model.json_syntax",
+        ),
         "blanks.json": (replaced(j, b'"learner": {', b'\r\n\t "learner"\n : \t{ '), "ok"),
         "nested.json": (replaced(j, b'"cats": {', b'"cats": {"x": ' + b"[" * 100 + b"]" * 100 + b", "), "model.limit_nesting"),
         "nested_in_trees.json": (replaced(j, b'"trees": [', b'"trees": [' + b"[" * 100), "model.limit_nesting"),
@@ -322,17 +334,30 @@ def bytes_mutants(json_bytes: bytes, ubj_bytes: bytes) -> dict[str, tuple[bytes,
         "type_text.ubj": (replaced(u, nodes, b"[$S#L" + struct.pack(">q", 7)), "model.ubj_syntax"),
         "type_double.ubj": (replaced(u, b"[$d#L" + struct.pack(">q", 7), b"[$D#L" + struct.pack(">q", 7)), "model.ubj_syntax"),
         "type_short.ubj": (
-            replaced(u, nodes + struct.pack(">7i", 1, 3, 5, -1, -1, -1, -1), b"[$I#L" + struct.pack(">q7h", 7, 1, 3, 5, -1, -1, -1, -1)),
+            replaced(
+                u, nodes + struct.pack(">7i", 1, 3, 5, -1, -1, -1, -1), b"[$I#L" + struct.pack(">q7h", 7, 1, 3, 5, -1, -1, -1, -1)
+            ),
             "ok",
         ),
         "type_float.ubj": (replaced(u, nodes, b"[$d#L" + struct.pack(">q", 7)), "model.wrong_kind"),
-        "array_open.ubj": (replaced(u, text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0i\0", text_of("tree_info") + b"[i\0i\0]"), "ok"),
+        "array_open.ubj": (
+            replaced(u, text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0i\0", text_of("tree_info") + b"[i\0i\0]"),
+            "ok",
+        ),
         "array_of_text.ubj": (
-            replaced(u, text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0", text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"Z"),
+            replaced(
+                u,
+                text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0",
+                text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"Z",
+            ),
             "model.wrong_kind",
         ),
         "array_of_fractions.ubj": (
-            replaced(u, text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0", text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"d\0\0\0\0"),
+            replaced(
+                u,
+                text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"i\0",
+                text_of("tree_info") + b"[#L" + struct.pack(">q", 2) + b"d\0\0\0\0",
+            ),
             "model.wrong_kind",
         ),
         "integer_range.ubj": (
@@ -348,7 +373,10 @@ def bytes_mutants(json_bytes: bytes, ubj_bytes: bytes) -> dict[str, tuple[bytes,
         "object_counted.ubj": (b"{L" + struct.pack(">q", 7) + b"learner{#L" + one, "model.ubj_syntax"),
         "text_long.ubj": (b"{L" + struct.pack(">q", 2**63 - 1) + b"learner", "model.array_length"),
         "utf8.ubj": (replaced(u, text_of("version"), b"L" + struct.pack(">q", 7) + b"versio\xff"), "model.utf8"),
-        "nested.ubj": (replaced(u, text_of("cats") + b"{", text_of("cats") + b"{" + text_of("x") + b"[" * 100), "model.limit_nesting"),
+        "nested.ubj": (
+            replaced(u, text_of("cats") + b"{", text_of("cats") + b"{" + text_of("x") + b"[" * 100),
+            "model.limit_nesting",
+        ),
         "brackets.ubj": (b"{L" + struct.pack(">q", 7) + b"version" + b"[" * 1000, "model.wrong_kind"),
         "empty_object.ubj": (b"{L", "model.truncated"),
         "text.txt": (b"tree\nversion=v4\n", "model.not_xgboost"),
