@@ -34,12 +34,23 @@ monte_carlo() {  # the cases that Catch2 hides by their tag, in every test progr
     done
     [ "$any" = 1 ] || echo "no test is tagged [nightly]"
 }
+seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
+    case $1 in
+        lightgbm) echo tests/rank/fixtures ;;
+        xgboost) echo tests/rank/fixtures/xgboost tests/rank/mutants/xgboost ;;
+    esac
+}
 fuzz() {  # every fuzz_* program of the clang build
-    local program any=0
+    local program any=0 format corpus
     for program in build/nightly-clang/fuzz/fuzz_*; do
         [ -x "$program" ] && [ -f "$program" ] || continue
-        any=1
-        "$program" -max_total_time="${OPSPILOT_FUZZ_SECONDS:-600}" -rss_limit_mb=4096 -timeout=20 || return 1
+        any=1 format=${program##*/fuzz_}
+        corpus=build/nightly-corpus/$format
+        mkdir -p "$corpus"
+        # New inputs go to the first folder; the others are read only.
+        # shellcheck disable=SC2046
+        "$program" -max_total_time="${OPSPILOT_FUZZ_SECONDS:-600}" -rss_limit_mb=4096 -timeout=20 \
+            -artifact_prefix="$results/$format-" "$corpus" $(seeds "$format") || return 1
     done
     [ "$any" = 1 ] || echo "no fuzz target"
 }
@@ -64,7 +75,7 @@ quiet_step "build" build build/nightly -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WER
 quiet_step "tests" run_ctest build/nightly "$results/release.xml"
 step "clang-tidy (everything)" python scripts/lib/clang.py tidy build/nightly --all
 quiet_step "build with clang" build build/nightly-clang -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DCMAKE_C_COMPILER=clang-19 \
-    -DCMAKE_CXX_COMPILER=clang++-19
+    -DCMAKE_CXX_COMPILER=clang++-19 -DOPSPILOT_FUZZ=ON
 quiet_step "tests with clang" run_ctest build/nightly-clang "$results/clang.xml"
 quiet_step "shared library" build build/nightly-shared -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON
 quiet_step "tests with the shared library" run_ctest build/nightly-shared "$results/shared.xml"

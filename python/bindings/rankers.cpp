@@ -17,8 +17,10 @@
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/tree_formats.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
 #include "opspilot/rank/trees.hpp"
+#include "opspilot/rank/xgboost.hpp"
 #include "training.hpp"
 
 namespace py = pybind11;
@@ -187,22 +189,27 @@ py::object score_task(tree_handle& r, const py::object& task, const py::object& 
     return py::make_tuple(best, scores);
 }
 
+/// A reader of one format, or of all, behind the interpreter lock.
+template <class Reader>
+auto tree_reader(Reader read) {
+    return [read](const py::bytes& content) {
+        const std::string_view bytes = content;
+        auto made = [&] {
+            const py::gil_scoped_release unlocked;
+            return read(bytes, tree_limits{});
+        }();
+        return std::make_unique<tree_handle>(unwrap(std::move(made)));
+    };
+}
+
 void bind_trees(py::module_& m) {
     py::class_<actions_handle>(m, "PreparedActions")
         .def_property_readonly("actions", [](const actions_handle& a) { return a.rows().rows(); })
         .def_property_readonly("columns", [](const actions_handle& a) { return a.rows().columns(); });
     py::class_<tree_handle>(m, "TreeRanker")
-        .def_static(
-            "from_lightgbm",
-            [](const py::bytes& text) {
-                const std::string_view bytes = text;
-                auto made = [&] {
-                    const py::gil_scoped_release unlocked;
-                    return read_lightgbm(bytes);
-                }();
-                return std::make_unique<tree_handle>(unwrap(std::move(made)));
-            },
-            py::arg("text"))
+        .def_static("from_lightgbm", tree_reader(&read_lightgbm), py::arg("content"))
+        .def_static("from_xgboost", tree_reader(&read_xgboost), py::arg("content"))
+        .def_static("from_bytes", tree_reader(&read_trees), py::arg("content"))
         .def("score", &score_trees, py::arg("x"), py::arg("engine") = "")
         .def("score_task", &score_task, py::arg("task_row"), py::arg("actions"), py::arg("pair_rows") = py::none(),
              py::arg("index") = py::none(), py::arg("top_k") = py::none(), py::arg("engine") = "")
@@ -225,6 +232,10 @@ void bind_trees(py::module_& m) {
         for (const std::string_view name : tree_engines()) names.emplace_back(name);
         return names;
     });
+    m.def(
+        "find_tree_format",
+        [](const py::bytes& content) { return std::string(name(unwrap(find_tree_format(std::string_view(content))))); },
+        py::arg("content"));
     m.def("lightgbm_feature_name", [](const std::string& name) { return lightgbm_feature_name(name); }, py::arg("name"));
 }
 

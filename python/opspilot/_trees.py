@@ -63,11 +63,33 @@ class Ranker(Described):
             text = booster.model_to_string().encode()
         return cls(_core.TreeRanker.from_lightgbm(text), text)
 
-    def score(self, X: Rows, engine: str | None = None) -> Floats:
-        """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``; LightGBM's ``predict(raw_score=True)``.
+    @classmethod
+    def from_xgboost(cls, x: Any, iteration_range: tuple[int, int] | None = None) -> Self:
+        """An XGBoost model: a ``Booster``, an ``XGBRanker`` and its kin, the path of a JSON or UBJ model, or its bytes.
 
-        ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no other type is
-        cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
+        ``iteration_range`` ``(begin, end)`` keeps those boosting rounds, ``end`` 0 meaning the last. Without it a scikit-learn
+        model that stopped early keeps the rounds up to its best one, as its own ``predict`` does; a ``Booster``, a file and
+        bytes keep all rounds, as ``Booster.predict`` does. What was kept is what ``to_bytes`` and ``save`` write.
+
+        Raises ``ModelError`` with the JSON pointer and byte of what is wrong or not supported (booster gblinear).
+        """
+        if isinstance(x, (str, Path, bytes, bytearray)) and iteration_range is None:
+            content = read_content(bytes(x) if isinstance(x, bytearray) else x)
+        else:
+            content = _xgboost_content(x, iteration_range)
+        return cls(_core.TreeRanker.from_xgboost(content), content)
+
+    @classmethod
+    def _from_bytes(cls, content: bytes) -> Self:
+        """Any tree model, told by its first bytes."""
+        return cls(_core.TreeRanker.from_bytes(content), content)
+
+    def score(self, X: Rows, engine: str | None = None) -> Floats:
+        """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``.
+
+        They are LightGBM's ``predict(raw_score=True)`` and XGBoost's ``Booster.predict(output_margin=True)``, whose float32
+        sums are widened. ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no
+        other type is cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
         Raises ``SchemaError`` for wrong shapes, types and orders of columns, ``ModelError`` for an engine this machine lacks.
         """
         columns = getattr(X, "columns", None)
@@ -78,7 +100,9 @@ class Ranker(Described):
     def _check_order(self, given: list[str]) -> None:
         """Columns of a data frame that are the model's in another order would be scored wrongly."""
         known = self._core.feature_names
-        for j, (name, expected) in enumerate(zip(map(_core.lightgbm_feature_name, given), known, strict=False)):
+        lightgbm = _core.find_tree_format(self._content) == "lightgbm"
+        names = map(_core.lightgbm_feature_name, given) if lightgbm else given
+        for j, (name, expected) in enumerate(zip(names, known, strict=False)):
             if name != expected and name in known:
                 raise SchemaError(
                     f"column {j} is '{given[j]}', the model expects '{expected}' there",
@@ -160,4 +184,49 @@ class Ranker(Described):
         }
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Ranker.from_lightgbm, (self._content,))
+        return (Ranker._from_bytes, (self._content,))
+
+
+def _xgboost_content(x: Any, iteration_range: tuple[int, int] | None) -> bytes:
+    """The UBJ bytes of a booster's rounds."""
+    if isinstance(x, (str, Path, bytes, bytearray)):
+        try:
+            import xgboost
+        except ModuleNotFoundError:
+            raise UsageError(
+                "iteration_range of a file needs xgboost, which is not installed",
+                code="usage.model",
+                where="iteration_range",
+                hint="pip install xgboost, or slice the booster before saving it",
+            ) from None
+        booster = xgboost.Booster()
+        booster.load_model(x if isinstance(x, bytearray) else bytearray(read_content(x)))
+    elif hasattr(x, "save_raw"):
+        booster = x
+    elif hasattr(x, "get_booster"):
+        booster = x.get_booster()
+        # The attribute is there only when training stopped early.
+        best = getattr(x, "best_iteration", None)
+        if iteration_range is None and best is not None:
+            iteration_range = (0, int(best) + 1)
+    else:
+        raise UsageError(
+            f"a model of type {type(x).__name__}",
+            code="usage.model",
+            where="x",
+            hint="give a Booster, an XGBModel, a path or bytes",
+        )
+    if iteration_range is not None:
+        begin, end = iteration_range
+        rounds = booster.num_boosted_rounds()
+        end = rounds if end == 0 else end
+        if not 0 <= begin < end <= rounds:
+            raise UsageError(
+                f"rounds {begin} to {end} of a model of {rounds}",
+                code="usage.iteration_range",
+                where="iteration_range",
+                hint="give (begin, end) with 0 <= begin < end",
+            )
+        if (begin, end) != (0, rounds):
+            booster = booster[begin:end]
+    return bytes(booster.save_raw("ubj"))

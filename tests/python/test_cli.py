@@ -176,6 +176,13 @@ def test_misspelt_fields_are_found_with_a_schema(policy: Path, tmp_path: Path) -
     assert not result["ok"] and "amounts" in json.dumps(result["findings"])
 
 
+@pytest.mark.parametrize("name", ["xgboost/tiny.json", "xgboost/tiny_ubj.ubj", "lambdarank.txt"])
+def test_tree_models_of_every_format_are_described(name: str) -> None:
+    model = Path(__file__).parents[1] / "rank" / "fixtures" / name
+    about = one_object(opspilot("describe", model, "--json"))
+    assert about["kind"] == "tree ranker" and about["objective"] == ("lambdarank" if name[0] == "l" else "reg:squarederror")
+
+
 def test_files_that_are_not_there_exit_with_4(tmp_path: Path) -> None:
     missing = tmp_path / "none"
     for arguments in (

@@ -4,3 +4,5 @@
 #include <cstddef>
 
 std::size_t allocations_so_far() noexcept;
+/// Bytes of all of them, whether they were given back or not.
+std::size_t allocated_bytes_so_far() noexcept;

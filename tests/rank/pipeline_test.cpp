@@ -99,6 +99,22 @@ struct world {
                std::to_string(second.size()) + "\n\n" + first + second + "end of trees\n\nfeature_importances:\n";
     }
 
+    // The same trees as XGBoost writes them, whose names need no escapes.
+    static std::string xgboost_trees() {
+        const auto tree = [](int index, const std::string& features, const std::string& conditions) {
+            return "{\"id\":" + std::to_string(index) +
+                   R"(,"tree_param":{"num_nodes":"5","num_feature":"4","num_deleted":"0","size_leaf_vector":"1"},)"
+                   R"("left_children":[1,3,-1,-1,-1],"right_children":[2,4,-1,-1,-1],"parents":[2147483647,0,0,1,1],)"
+                   R"("default_left":[1,1,0,0,0],"base_weights":[0,0,0,0,0],"split_indices":)" +
+                   features + ",\"split_conditions\":" + conditions + "}";
+        };
+        return R"({"version":[3,2,0],"learner":{"attributes":{},"objective":{"name":"rank:ndcg"},"feature_types":[],)"
+               R"("feature_names":["cost","amount: less cost","stage.intent","stage.choice.rank"],)"
+               R"("learner_model_param":{"base_score":"[0E0]","num_feature":"4","num_class":"0","num_target":"1"},)"
+               R"("gradient_booster":{"name":"gbtree","model":{"gbtree_model_param":{"num_trees":"2"},"tree_info":[0,0],"trees":[)" +
+               tree(0, "[0,3,0,0,0]", "[5.5,0.5,3,1,2]") + "," + tree(1, "[1,2,0,0,0]", "[0.5,-1.5,0.75,0.25,0.5]") + "]}}}}";
+    }
+
     result<pipeline> parse(const std::string& stages, const std::string& rest = "") {
         return pipeline::parse(
             "{\"version\":1,\"stages\":[" + stages + "]" + rest + "}",
@@ -231,6 +247,12 @@ TEST_CASE("the order of a model's features does not matter, and names can be len
     CHECK(refusal(w.parse(list(
               {intent_stage, choice_stage, R"({"name":"rank","kind":"trees","model":"rank/model.txt","features":["cost"]})"}))) ==
           "model.feature_count /stages/2 (rank/model.txt): /stages/2/features");
+
+    w.parts["rank/model.txt"] = world::xgboost_trees();
+    CHECK(scores(trees_stage) == expected);
+    w.parts["rank/model.txt"] = "no model";
+    CHECK(refusal(w.parse(list({intent_stage, choice_stage, trees_stage})))
+              .starts_with("model.unknown_format /stages/2 (rank/model.txt)"));
 
     w.parts["rank/linear.json"] = world::linear(R"(["amount","cost"])", "[1,10]");
     const std::vector<double> one = scores(linear_stage);

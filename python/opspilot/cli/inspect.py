@@ -101,8 +101,8 @@ def _describe(file: Path) -> dict[str, Any]:
     content = file.read_bytes()
     if content.startswith(b"OPSPILOT"):
         return op.Bundle.load(content)._description()
-    if content.startswith(b"tree\n"):
-        return op.Ranker.from_lightgbm(content)._description()
+    if content.startswith((b"tree\n", b"{L")):
+        return op.Ranker._from_bytes(content)._description()
     first = content.lstrip()[:1]
     if first != b"{":
         raise output.Failed(f"{file} is none of the files opspilot knows", output.BAD_INPUT, code="unknown_file")
@@ -112,6 +112,8 @@ def _describe(file: Path) -> dict[str, Any]:
         document = json.loads(content)
     except json.JSONDecodeError as error:
         raise output.Failed(f"{file}: not JSON: {error}", output.BAD_INPUT, code="json_syntax") from None
+    if "learner" in document:
+        return op.Ranker._from_bytes(content)._description()
     if "layer" in document:
         return op.Policy.compile(content.decode())._description()
     return {"kind": "document", "keys": sorted(document)}

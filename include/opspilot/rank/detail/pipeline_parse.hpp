@@ -12,6 +12,7 @@
 #include "opspilot/base/text.hpp"
 #include "opspilot/rank/detail/pipeline_state.hpp"
 #include "opspilot/rank/lightgbm.hpp"
+#include "opspilot/rank/tree_formats.hpp"
 
 namespace opspilot::detail {
 
@@ -224,7 +225,8 @@ private:
     }
 
     status parse_trees(stage& s, const json& node, std::string_view bytes, const std::string& where) {
-        OPSPILOT_TRY(const tree_ensemble model, read_lightgbm(bytes));
+        OPSPILOT_TRY(const tree_format format, find_tree_format(bytes));
+        OPSPILOT_TRY(const tree_ensemble model, read_trees(bytes));
         const std::int64_t output = integer_or(node, "output", 0);
         if (output < 0 || static_cast<std::uint64_t>(output) >= model.outputs() ||
             (model.outputs() > 1 && !node.contains("output")))
@@ -232,7 +234,7 @@ private:
                            pointer(where, "output"), model.outputs() > 1 ? "say which output is the score" : "");
         s.output = static_cast<std::size_t>(output);
         OPSPILOT_TRY(s.trees, tree_scorer::compile(model));
-        if (!node.contains("features")) return bind_columns(s, model.feature_names(), true);
+        if (!node.contains("features")) return bind_columns(s, model.feature_names(), format == tree_format::lightgbm);
         std::vector<std::string> names;
         for (const json& name : node.at("features")) {
             if (!name.is_string())

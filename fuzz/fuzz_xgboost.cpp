@@ -1,0 +1,8 @@
+// Any bytes as a model of XGBoost.
+#include "opspilot/rank/xgboost.hpp"
+#include "trees.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    opspilot::fuzz::check(opspilot::read_xgboost({reinterpret_cast<const char*>(data), size}, opspilot::fuzz::small_limits()));
+    return 0;
+}

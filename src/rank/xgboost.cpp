@@ -1,0 +1,1 @@
+#include "opspilot/rank/xgboost-inl.hpp"
