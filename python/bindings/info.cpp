@@ -13,6 +13,7 @@
 #include "opspilot/data/table.hpp"
 #include "opspilot/rank/kernels.hpp"
 #include "opspilot/rank/tree_builder.hpp"
+#include "opspilot/rank/tree_scorer.hpp"
 #include "opspilot/rank/trees.hpp"
 
 namespace py = pybind11;
