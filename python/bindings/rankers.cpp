@@ -14,10 +14,13 @@
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/learn/linear.hpp"
+#include "opspilot/rank/catboost.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/tree_file.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
 #include "training.hpp"
+#include "tree_arrays.hpp"
 
 namespace py = pybind11;
 
@@ -77,6 +80,18 @@ status score_float_rows(const tree_scorer& scorer, std::span<const float> rows, 
     return {};
 }
 
+/// What the column scorer does not do yet.
+bool only_reference(const tree_ensemble& e) {
+    const auto given = [](std::span<const double> values) {
+        return std::any_of(values.begin(), values.end(), [](double v) { return v != 0; });
+    };
+    if (given(e.start()) || given(e.bias()) || e.scale() != 1 || e.arithmetic().float_sums || !e.arithmetic().fractions_are_zero)
+        return true;
+    for (std::size_t t = 0; t < e.trees(); ++t)
+        if (e.tree(t).width != 1) return true;
+    return false;
+}
+
 py::array_t<double> score_trees(tree_handle& r, const py::object& x, const std::string& engine) {
     const number_rows rows(x, "X");
     const tree_ensemble& e = r.ensemble();
@@ -88,6 +103,7 @@ py::array_t<double> score_trees(tree_handle& r, const py::object& x, const std::
     const std::span<double> scores{out.mutable_data(), rows.rows() * e.outputs()};
     status done = [&]() -> status {
         const py::gil_scoped_release unlocked;
+        if (rows.is_float32() && only_reference(e)) return e.score_rows(rows.floats(), rows.rows(), scores);
         if (rows.is_float32()) return score_float_rows(*scorer, rows.floats(), rows.rows(), rows.columns(), scores);
         return e.score_rows(rows.doubles(), rows.rows(), scores);
     }();
@@ -122,6 +138,38 @@ void bind_trees(py::module_& m) {
                 return std::make_unique<tree_handle>(unwrap(std::move(made)));
             },
             py::arg("text"))
+        .def_static(
+            "from_catboost",
+            [](const py::bytes& content) {
+                const std::string_view bytes = content;
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return read_catboost(bytes);
+                }();
+                return std::make_unique<tree_handle>(unwrap(std::move(made)));
+            },
+            py::arg("content"))
+        .def_static(
+            "from_tree_file",
+            [](const py::bytes& content) {
+                const std::string_view bytes = content;
+                auto made = [&] {
+                    const py::gil_scoped_release unlocked;
+                    return read_tree_file(bytes);
+                }();
+                return std::make_unique<tree_handle>(unwrap(std::move(made)));
+            },
+            py::arg("content"))
+        .def_static(
+            "from_arrays",
+            [](std::vector<std::string> features, std::size_t outputs, const std::string& objective, bool average,
+               bool float_values, const std::vector<double>& start, const py::iterable& trees) {
+                return std::make_unique<tree_handle>(
+                    trees_from_arrays(std::move(features), outputs, objective, average, float_values, start, trees));
+            },
+            py::arg("features"), py::arg("outputs"), py::arg("objective"), py::arg("average"), py::arg("float_values"),
+            py::arg("start"), py::arg("trees"))
+        .def("to_tree_file", [](const tree_handle& r) { return py::bytes(write_tree_file(r.ensemble())); })
         .def("score", &score_trees, py::arg("x"), py::arg("engine") = "")
         .def_property_readonly("feature_names", [](const tree_handle& r) { return names_of(r.ensemble().feature_names()); })
         .def_property_readonly("features", [](const tree_handle& r) { return r.ensemble().features(); })

@@ -1,5 +1,5 @@
 # The compiled module (python/bindings), for the package itself; users import `opspilot`. Names here may change.
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -200,6 +200,21 @@ class ChoiceData:
 class TreeRanker:
     @staticmethod
     def from_lightgbm(text: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_catboost(content: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_tree_file(content: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_arrays(
+        features: Sequence[str],
+        outputs: int,
+        objective: str,
+        average: bool,
+        float_values: bool,
+        start: Sequence[float],
+        trees: Iterable[tuple[object, ...]],
+    ) -> TreeRanker: ...
+    def to_tree_file(self) -> bytes: ...
     def score(self, x: object, engine: str = "") -> _Float64: ...
     @property
     def feature_names(self) -> list[str]: ...

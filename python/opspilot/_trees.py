@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,10 +10,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from opspilot import _core
+from opspilot import _core, _sklearn
 from opspilot._arrays import Floats, Rows, numbers, positions, read_content
 from opspilot._describe import Described
-from opspilot.errors import SchemaError, UsageError
+from opspilot.errors import ModelError, SchemaError, UsageError
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,10 @@ class PreparedActions(Described):
 class Ranker(Described):
     """An ensemble of trees. Scores are those of the library that trained it, bit for bit. Immutable, shared by threads."""
 
-    def __init__(self, core: _core.TreeRanker, content: bytes) -> None:
+    def __init__(self, core: _core.TreeRanker, content: bytes, reader: str = "from_lightgbm") -> None:
         self._core = core
         self._content = content
+        self._reader = reader
 
     @classmethod
     def from_lightgbm(cls, x: Any) -> Self:
@@ -64,8 +66,35 @@ class Ranker(Described):
             text = booster.model_to_string().encode()
         return cls(_core.TreeRanker.from_lightgbm(text), text)
 
+    @classmethod
+    def from_catboost(cls, x: Any) -> Self:
+        """A CatBoost model: a fitted ``CatBoost`` and its kin, the path of a model saved as JSON, or its bytes.
+
+        Scores are ``predict(prediction_type="RawFormulaVal")``. Raises ``ModelError`` with the JSON pointer of what is wrong or
+        not supported (splits on categories, text and embedding features).
+        """
+        content = read_content(x) if isinstance(x, (str, Path, bytes)) else _catboost_json(x)
+        return cls(_core.TreeRanker.from_catboost(content), content, "from_catboost")
+
+    @classmethod
+    def from_sklearn(cls, x: Any) -> Self:
+        """Trees of scikit-learn: a fitted ``GradientBoosting*``, ``HistGradientBoosting*``, ``RandomForest*``, ``ExtraTrees*``,
+        ``DecisionTree*`` or ``ExtraTree*``; or the path or the bytes of what ``save`` wrote of one. Pickles are not read.
+
+        Scores are ``decision_function`` where there is one, else ``predict_proba`` of classifiers (a column per class) and
+        ``predict`` of regressors; losses with a link of their own (poisson, gamma) are scored before it: ``exp(score)`` is
+        ``predict``. Categories must be whole numbers from 0, in training and in rows.
+        Raises ``ModelError`` for other categories, an ``init`` that is a model, and classifiers of several targets.
+        """
+        if isinstance(x, (str, Path, bytes)):
+            content = read_content(x)
+            return cls(_core.TreeRanker.from_tree_file(content), content, "from_tree_file")
+        core = _sklearn.core_of(x)
+        return cls(core, core.to_tree_file(), "from_tree_file")
+
     def score(self, X: Rows, engine: str | None = None) -> Floats:
-        """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``; LightGBM's ``predict(raw_score=True)``.
+        """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``; those of the constructor's library: LightGBM's
+        ``predict(raw_score=True)``, for others see ``from_catboost`` and ``from_sklearn``.
 
         ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no other type is
         cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
@@ -79,7 +108,8 @@ class Ranker(Described):
     def _check_order(self, given: list[str]) -> None:
         """Columns of a data frame that are the model's in another order would be scored wrongly."""
         known = self._core.feature_names
-        for j, (name, expected) in enumerate(zip(map(_core.lightgbm_feature_name, given), known, strict=False)):
+        written = map(_core.lightgbm_feature_name, given) if self._reader == "from_lightgbm" else given
+        for j, (name, expected) in enumerate(zip(written, known, strict=False)):
             if name != expected and name in known:
                 raise SchemaError(
                     f"column {j} is '{given[j]}', the model expects '{expected}' there",
@@ -159,7 +189,7 @@ class Ranker(Described):
         return _core.tree_engines()
 
     def to_bytes(self) -> bytes:
-        """The model file as it was read."""
+        """The model file as it was read; of a scikit-learn model, the library's own file."""
         return self._content
 
     def save(self, path: str | Path) -> Path:
@@ -183,4 +213,34 @@ class Ranker(Described):
         }
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (Ranker.from_lightgbm, (self._content,))
+        return (_reread, (self._reader, self._content))
+
+
+def _reread(reader: str, content: bytes) -> Ranker:
+    if reader not in ("from_lightgbm", "from_catboost", "from_tree_file"):
+        raise UsageError(f"no reader is called '{reader}'", code="usage.model", where="reader")
+    return Ranker(getattr(_core.TreeRanker, reader)(content), content, reader)
+
+
+def _catboost_json(model: Any) -> bytes:
+    """A CatBoost model as it writes itself."""
+    if not hasattr(model, "save_model") or not hasattr(model, "get_scale_and_bias"):
+        raise UsageError(
+            f"a model of type {type(model).__name__}",
+            code="usage.model",
+            where="x",
+            hint="give a fitted CatBoost, CatBoostClassifier, CatBoostRegressor or CatBoostRanker, a path or bytes",
+        )
+    if not model.is_fitted():
+        raise ModelError(f"this {type(model).__name__} is not fitted", code="model.not_fitted", hint="call fit first")
+    for kind, columns in (("text", model.get_text_feature_indices()), ("embedding", model.get_embedding_feature_indices())):
+        if columns:
+            raise ModelError(
+                f"column {columns[0]} holds {kind}",
+                code=f"model.{kind}_feature",
+                hint="turn it into numbers before training",
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "model.json"
+        model.save_model(str(target), format="json")
+        return target.read_bytes()
