@@ -44,7 +44,7 @@ class Ranker(Described):
     def __init__(self, core: _core.TreeRanker, content: bytes, reader: str = "from_lightgbm") -> None:
         self._core = core
         self._content = content
-        self._reader = reader
+        self._reader = reader  # the constructor that takes ``content``
 
     @classmethod
     def from_lightgbm(cls, x: Any) -> Self:
@@ -88,9 +88,9 @@ class Ranker(Described):
         """
         if isinstance(x, (str, Path, bytes)):
             content = read_content(x)
-            return cls(_core.TreeRanker.from_tree_file(content), content, "from_tree_file")
+            return cls(_core.TreeRanker.from_tree_file(content), content, "from_sklearn")
         core = _sklearn.core_of(x)
-        return cls(core, core.to_tree_file(), "from_tree_file")
+        return cls(core, core.to_tree_file(), "from_sklearn")
 
     def score(self, X: Rows, engine: str | None = None) -> Floats:
         """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``; those of the constructor's library: LightGBM's
@@ -213,13 +213,7 @@ class Ranker(Described):
         }
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_reread, (self._reader, self._content))
-
-
-def _reread(reader: str, content: bytes) -> Ranker:
-    if reader not in ("from_lightgbm", "from_catboost", "from_tree_file"):
-        raise UsageError(f"no reader is called '{reader}'", code="usage.model", where="reader")
-    return Ranker(getattr(_core.TreeRanker, reader)(content), content, reader)
+        return (getattr(Ranker, self._reader), (self._content,))
 
 
 def _catboost_json(model: Any) -> bytes:
