@@ -108,7 +108,10 @@ private:
         }
         const std::size_t depth = part(m_.splits, &catboost_tree::splits, 0).size();
         const std::size_t values = part(m_.values, &catboost_tree::values, 0).size();
-        return depth < 32 ? values >> depth : 0;
+        if (depth >= 32)
+            return catboost_error("model.count", tree_place(0) + "/leaf_values",
+                                  fmt::format("{} values for {} splits", values, depth));
+        return values >> depth;
     }
 
     /// `value > border` is the way to the right; what is missing is small, or large where the column says so.
