@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
 . scripts/lib/steps.sh
 
 apt_install build test nightly
-make_venv .venv-test scripts/requirements-build.txt scripts/requirements-test.txt
+make_venv .venv-nightly scripts/requirements-build.txt scripts/requirements-test.txt scripts/requirements-nightly.txt
 choose_compiler
 results=build/nightly-results
 rm -rf "$results" && mkdir -p "$results"

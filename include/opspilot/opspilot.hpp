@@ -37,6 +37,7 @@
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/learn/text_classifier.hpp"
 #include "opspilot/policy/policy.hpp"
+#include "opspilot/rank/catboost.hpp"
 #include "opspilot/rank/choice_model.hpp"
 #include "opspilot/rank/generator.hpp"
 #include "opspilot/rank/lightgbm.hpp"

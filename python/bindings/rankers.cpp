@@ -15,13 +15,16 @@
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/learn/linear.hpp"
+#include "opspilot/rank/catboost.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/tree_file.hpp"
 #include "opspilot/rank/tree_formats.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
 #include "opspilot/rank/trees.hpp"
 #include "opspilot/rank/xgboost.hpp"
 #include "training.hpp"
+#include "tree_arrays.hpp"
 
 namespace py = pybind11;
 
@@ -209,7 +212,19 @@ void bind_trees(py::module_& m) {
     py::class_<tree_handle>(m, "TreeRanker")
         .def_static("from_lightgbm", tree_reader(&read_lightgbm), py::arg("content"))
         .def_static("from_xgboost", tree_reader(&read_xgboost), py::arg("content"))
+        .def_static("from_catboost", tree_reader(&read_catboost), py::arg("content"))
+        .def_static("from_tree_file", tree_reader(&read_tree_file), py::arg("content"))
         .def_static("from_bytes", tree_reader(&read_trees), py::arg("content"))
+        .def_static(
+            "from_arrays",
+            [](std::vector<std::string> features, std::size_t outputs, const std::string& objective, bool average,
+               bool float_values, const std::vector<double>& start, const py::iterable& trees) {
+                return std::make_unique<tree_handle>(
+                    trees_from_arrays(std::move(features), outputs, objective, average, float_values, start, trees));
+            },
+            py::arg("features"), py::arg("outputs"), py::arg("objective"), py::arg("average"), py::arg("float_values"),
+            py::arg("start"), py::arg("trees"))
+        .def("to_tree_file", [](const tree_handle& r) { return py::bytes(write_tree_file(r.ensemble())); })
         .def("score", &score_trees, py::arg("x"), py::arg("engine") = "")
         .def("score_task", &score_task, py::arg("task_row"), py::arg("actions"), py::arg("pair_rows") = py::none(),
              py::arg("index") = py::none(), py::arg("top_k") = py::none(), py::arg("engine") = "")

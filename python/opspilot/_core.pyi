@@ -1,6 +1,6 @@
 # The compiled module (python/bindings), for the package itself; users import `opspilot`. Names here may change.
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -212,6 +212,21 @@ class TreeRanker:
     def from_xgboost(content: bytes) -> TreeRanker: ...
     @staticmethod
     def from_bytes(content: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_catboost(content: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_tree_file(content: bytes) -> TreeRanker: ...
+    @staticmethod
+    def from_arrays(
+        features: Sequence[str],
+        outputs: int,
+        objective: str,
+        average: bool,
+        float_values: bool,
+        start: Sequence[float],
+        trees: Iterable[tuple[object, ...]],
+    ) -> TreeRanker: ...
+    def to_tree_file(self) -> bytes: ...
     def score(self, x: object, engine: str = "") -> _Float64: ...
     def prepare_actions(self, action_rows: object, engine: str = "") -> PreparedActions: ...
     @overload

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from opspilot import _core
+from opspilot import _core, _sklearn
 from opspilot._arrays import Floats, Rows, numbers, positions, read_content
 from opspilot._describe import Described
+from opspilot._tree_exports import catboost_json, lightgbm_text, xgboost_content
 from opspilot.errors import SchemaError, UsageError
 
 
@@ -49,19 +50,8 @@ class Ranker(Described):
 
         Raises ``ModelError`` with the byte, tree and node of what is wrong or not supported (linear trees).
         """
-        if isinstance(x, (str, Path, bytes)):
-            text = read_content(x)
-        else:
-            booster = x if hasattr(x, "model_to_string") else getattr(x, "booster_", None)
-            if booster is None:
-                raise UsageError(
-                    f"a model of type {type(x).__name__}",
-                    code="usage.model",
-                    where="x",
-                    hint="give a Booster, an LGBMModel, a path or bytes",
-                )
-            text = booster.model_to_string().encode()
-        return cls(_core.TreeRanker.from_lightgbm(text), text)
+        content = read_content(x) if isinstance(x, (str, Path, bytes)) else lightgbm_text(x)
+        return cls(_core.TreeRanker.from_lightgbm(content), content)
 
     @classmethod
     def from_xgboost(cls, x: Any, iteration_range: tuple[int, int] | None = None) -> Self:
@@ -76,8 +66,34 @@ class Ranker(Described):
         if isinstance(x, (str, Path, bytes, bytearray)) and iteration_range is None:
             content = read_content(bytes(x) if isinstance(x, bytearray) else x)
         else:
-            content = _xgboost_content(x, iteration_range)
+            content = xgboost_content(x, iteration_range)
         return cls(_core.TreeRanker.from_xgboost(content), content)
+
+    @classmethod
+    def from_catboost(cls, x: Any) -> Self:
+        """A CatBoost model: a fitted ``CatBoost`` and its kin, the path of a model saved as JSON, or its bytes.
+
+        Scores are ``predict(prediction_type="RawFormulaVal")``. Raises ``ModelError`` with the JSON pointer of what is wrong or
+        not supported (splits on categories, text and embedding features).
+        """
+        content = read_content(x) if isinstance(x, (str, Path, bytes)) else catboost_json(x)
+        return cls(_core.TreeRanker.from_catboost(content), content)
+
+    @classmethod
+    def from_sklearn(cls, x: Any) -> Self:
+        """Trees of scikit-learn: a fitted ``GradientBoosting*``, ``HistGradientBoosting*``, ``RandomForest*``, ``ExtraTrees*``,
+        ``DecisionTree*`` or ``ExtraTree*``; or the path or the bytes of what ``save`` wrote of one. Pickles are not read.
+
+        Scores are ``decision_function`` where there is one, else ``predict_proba`` of classifiers (a column per class) and
+        ``predict`` of regressors; losses with a link of their own (poisson, gamma) are scored before it: ``exp(score)`` is
+        ``predict``. Categories must be whole numbers from 0, in training and in rows.
+        Raises ``ModelError`` for other categories, an ``init`` that is a model, and classifiers of several targets.
+        """
+        if isinstance(x, (str, Path, bytes)):
+            content = read_content(x)
+            return cls(_core.TreeRanker.from_tree_file(content), content)
+        core = _sklearn.core_of(x)
+        return cls(core, core.to_tree_file())
 
     @classmethod
     def _from_bytes(cls, content: bytes) -> Self:
@@ -87,9 +103,10 @@ class Ranker(Described):
     def score(self, X: Rows, engine: str | None = None) -> Floats:
         """Raw scores, float64: ``(n,)`` for one output, else ``(n, outputs)``.
 
-        They are LightGBM's ``predict(raw_score=True)`` and XGBoost's ``Booster.predict(output_margin=True)``, whose float32
-        sums are widened. ``X``: ``(n, features)`` of float32 or float64; float64 is compared as the trainer compares it, and no
-        other type is cast silently. NaN is missing. ``engine`` names one of ``engines()``; all give the same bits.
+        They are LightGBM's ``predict(raw_score=True)``, XGBoost's ``Booster.predict(output_margin=True)``, whose float32 sums
+        are widened, and for others what ``from_catboost`` and ``from_sklearn`` say. ``X``: ``(n, features)`` of float32 or
+        float64; float64 is compared as the trainer compares it, and no other type is cast silently. NaN is missing. ``engine``
+        names one of ``engines()``; all give the same bits.
         Raises ``SchemaError`` for wrong shapes, types and orders of columns, ``ModelError`` for an engine this machine lacks.
         """
         columns = getattr(X, "columns", None)
@@ -160,7 +177,7 @@ class Ranker(Described):
         return _core.tree_engines()
 
     def to_bytes(self) -> bytes:
-        """The model file as it was read."""
+        """The model file as it was read; of a scikit-learn model, the library's own file."""
         return self._content
 
     def save(self, path: str | Path) -> Path:
@@ -185,48 +202,3 @@ class Ranker(Described):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (Ranker._from_bytes, (self._content,))
-
-
-def _xgboost_content(x: Any, iteration_range: tuple[int, int] | None) -> bytes:
-    """The UBJ bytes of a booster's rounds."""
-    if isinstance(x, (str, Path, bytes, bytearray)):
-        try:
-            import xgboost
-        except ModuleNotFoundError:
-            raise UsageError(
-                "iteration_range of a file needs xgboost, which is not installed",
-                code="usage.model",
-                where="iteration_range",
-                hint="pip install xgboost, or slice the booster before saving it",
-            ) from None
-        booster = xgboost.Booster()
-        booster.load_model(x if isinstance(x, bytearray) else bytearray(read_content(x)))
-    elif hasattr(x, "save_raw"):
-        booster = x
-    elif hasattr(x, "get_booster"):
-        booster = x.get_booster()
-        # The attribute is there only when training stopped early.
-        best = getattr(x, "best_iteration", None)
-        if iteration_range is None and best is not None:
-            iteration_range = (0, int(best) + 1)
-    else:
-        raise UsageError(
-            f"a model of type {type(x).__name__}",
-            code="usage.model",
-            where="x",
-            hint="give a Booster, an XGBModel, a path or bytes",
-        )
-    if iteration_range is not None:
-        begin, end = iteration_range
-        rounds = booster.num_boosted_rounds()
-        end = rounds if end == 0 else end
-        if not 0 <= begin < end <= rounds:
-            raise UsageError(
-                f"rounds {begin} to {end} of a model of {rounds}",
-                code="usage.iteration_range",
-                where="iteration_range",
-                hint="give (begin, end) with 0 <= begin < end",
-            )
-        if (begin, end) != (0, rounds):
-            booster = booster[begin:end]
-    return bytes(booster.save_raw("ubj"))

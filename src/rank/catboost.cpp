@@ -1,0 +1,1 @@
+#include "opspilot/rank/catboost-inl.hpp"

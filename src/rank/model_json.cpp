@@ -1,0 +1,1 @@
+#include "opspilot/rank/detail/model_json-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/rank/tree_file-inl.hpp"
