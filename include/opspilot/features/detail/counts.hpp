@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -150,6 +152,27 @@ inline void put_varint(std::string& out, std::uint64_t value) {
 
 /// Reads such a number and moves on; false when the bytes end or the number exceeds 64 bits.
 [[nodiscard]] inline bool take_varint(std::string_view& bytes, std::uint64_t& value) noexcept {
+    if (!bytes.empty() && static_cast<std::uint8_t>(bytes.front()) < 128) {
+        value = static_cast<std::uint8_t>(bytes.front());
+        bytes.remove_prefix(1);
+        return true;
+    }
+    if constexpr (std::endian::native == std::endian::little) {
+        // Up to 8 groups at once: the bytes up to the first that ends a number, pushed together pairwise.
+        std::uint64_t word = 0;
+        if (bytes.size() >= sizeof word) {
+            std::memcpy(&word, bytes.data(), sizeof word);
+            const std::uint64_t ends = ~word & 0x8080808080808080ULL;
+            if (ends != 0) {
+                bytes.remove_prefix((static_cast<std::size_t>(std::countr_zero(ends)) + 1) / 8);
+                word &= ends ^ (ends - 1);
+                word = (word & 0x007F007F007F007FULL) | (word & 0x7F007F007F007F00ULL) >> 1;
+                word = (word & 0x00003FFF00003FFFULL) | (word & 0x3FFF00003FFF0000ULL) >> 2;
+                value = (word & 0x000000000FFFFFFFULL) | (word & 0x0FFFFFFF00000000ULL) >> 4;
+                return true;
+            }
+        }
+    }
     value = 0;
     for (unsigned shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
         const auto byte = static_cast<std::uint8_t>(bytes.front());
