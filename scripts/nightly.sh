@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The long forms of scripts/test.sh: clang-tidy on everything, a clang build, threads, coverage, long Monte Carlo runs, both pybind11
 # lines, fuzzing and all benchmarks. Hours, not minutes. OPSPILOT_FUZZ_SECONDS bounds each fuzzer (default 600).
+# shellcheck disable=SC2317  # functions are run by name, through step
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
 . scripts/lib/setup.sh
@@ -27,7 +28,7 @@ python_with() {  # python_with FOLDER CMAKE_DIR: the module against one pybind11
 monte_carlo() {  # the cases that Catch2 hides by their tag, in every test program that has some
     local program any=0
     for program in build/nightly/tests/test_*; do
-        [ -x "$program" ] && [ -f "$program" ] || continue
+        [[ -x $program && -f $program ]] || continue
         "$program" --list-tests "[nightly]" | grep -qE '^ *0 matching|^0 test cases' && continue
         any=1
         "$program" "[nightly]" || return 1
@@ -43,7 +44,7 @@ seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
 fuzz() {  # every fuzz_* program of the clang build
     local program any=0 format corpus
     for program in build/nightly-clang/fuzz/fuzz_*; do
-        [ -x "$program" ] && [ -f "$program" ] || continue
+        [[ -x $program && -f $program ]] || continue
         any=1 format=${program##*/fuzz_}
         corpus=build/nightly-corpus/$format
         mkdir -p "$corpus"
@@ -57,7 +58,7 @@ fuzz() {  # every fuzz_* program of the clang build
 benchmarks() {
     local program
     for program in build/nightly/benchmarks/bench_*; do
-        [ -x "$program" ] && [ -f "$program" ] || continue
+        [[ -x $program && -f $program ]] || continue
         "$program" --benchmark_out="$results/$(basename "$program").json" --benchmark_out_format=json || return 1
     done
 }

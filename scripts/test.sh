@@ -2,6 +2,7 @@
 # Everything a change must pass: formats, linters, types, arrows, a warning-free build, all tests, the same under sanitizers, the
 # Python package, and the doors for other projects. Starts from a bare Debian 12. Ends with the line that counts the tests.
 # The long forms (all of clang-tidy, threads, coverage, Monte Carlo, fuzzing, benchmarks) are scripts/nightly.sh.
+# shellcheck disable=SC2317  # functions are run by name, through step
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
 . scripts/lib/setup.sh

@@ -24,55 +24,9 @@ class ChoiceModel(SoftmaxModel):
     Options of text and training as in ``TextClassifier``.
     """
 
-    def __init__(
-        self,
-        *,
-        outside: bool = False,
-        bits: int = 18,
-        words: tuple[int, int] = (1, 2),
-        characters: tuple[int, int] = (0, 0),
-        within_words: bool = False,
-        casefold: bool = True,
-        strip_accents: bool = False,
-        symbols: str = "",
-        tf: str = "count",
-        normalise: bool = True,
-        l2: float = 1.0,
-        solver: str = "lbfgs",
-        max_iterations: int | None = None,
-        tolerance: float | None = None,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        min_count: int | None = None,
-        max_entries: int | None = None,
-        standardise: bool = True,
-        seed: int = 0,
-        threads: int = 1,
-    ) -> None:
-        text = {
-            "bits": bits,
-            "words": words,
-            "characters": characters,
-            "within_words": within_words,
-            "casefold": casefold,
-            "strip_accents": strip_accents,
-            "symbols": symbols,
-            "tf": tf,
-            "l2": normalise,
-        }
-        training = {
-            "l2": l2,
-            "solver": solver,
-            "max_iterations": max_iterations,
-            "tolerance": tolerance,
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "min_count": min_count,
-            "max_entries": max_entries,
-            "standardise": standardise,
-            "seed": seed,
-        }
-        super().__init__(text, training, threads)
+    def __init__(self, *, outside: bool = False, standardise: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self._training["standardise"] = standardise
         self.outside = outside
         self._core: _core.ChoiceModelFile | None = None
         self._note: dict[str, Any] = {}

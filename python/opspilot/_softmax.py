@@ -93,9 +93,53 @@ def inputs_of(fingerprint: str, kind: str) -> dict[str, Any]:
 class SoftmaxModel(Described):
     """What ``TextClassifier`` and ``ChoiceModel`` have in common: how they are trained, and how text becomes numbers."""
 
-    def __init__(self, text: Mapping[str, Any], training: Mapping[str, Any], threads: int) -> None:
+    def __init__(
+        self,
+        *,
+        bits: int = 18,
+        words: tuple[int, int] = (1, 2),
+        characters: tuple[int, int] = (0, 0),
+        within_words: bool = False,
+        casefold: bool = True,
+        strip_accents: bool = False,
+        symbols: str = "",
+        tf: str = "count",
+        normalise: bool = True,
+        l2: float = 1.0,
+        solver: str = "lbfgs",
+        max_iterations: int | None = None,
+        tolerance: float | None = None,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        min_count: int | None = None,
+        max_entries: int | None = None,
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None:
+        text = {
+            "bits": bits,
+            "words": words,
+            "characters": characters,
+            "within_words": within_words,
+            "casefold": casefold,
+            "strip_accents": strip_accents,
+            "symbols": symbols,
+            "tf": tf,
+            "l2": normalise,
+        }
+        training = {
+            "l2": l2,
+            "solver": solver,
+            "max_iterations": max_iterations,
+            "tolerance": tolerance,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "min_count": min_count,
+            "max_entries": max_entries,
+            "seed": seed,
+        }
         self._text = TextInput(text)
-        self._training = {key: value for key, value in training.items() if value is not None}
+        self._training: dict[str, Any] = {key: value for key, value in training.items() if value is not None}
         self.threads = threads
         #: How training went: rows, loss, iterations, converged.
         self.report_: dict[str, Any] = {}

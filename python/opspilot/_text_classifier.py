@@ -25,56 +25,10 @@ class TextClassifier(SoftmaxModel):
     ``l2 / 2 · |W|²`` beside the sum of the losses. Buckets in fewer than ``min_count`` rows get no weights.
     """
 
-    def __init__(
-        self,
-        *,
-        bits: int = 18,
-        words: tuple[int, int] = (1, 2),
-        characters: tuple[int, int] = (0, 0),
-        within_words: bool = False,
-        casefold: bool = True,
-        strip_accents: bool = False,
-        symbols: str = "",
-        tf: str = "count",
-        normalise: bool = True,
-        l2: float = 1.0,
-        solver: str = "lbfgs",
-        max_iterations: int | None = None,
-        tolerance: float | None = None,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        min_count: int | None = None,
-        max_entries: int | None = None,
-        seed: int = 0,
-        threads: int = 1,
-    ) -> None:
-        text = {
-            "bits": bits,
-            "words": words,
-            "characters": characters,
-            "within_words": within_words,
-            "casefold": casefold,
-            "strip_accents": strip_accents,
-            "symbols": symbols,
-            "tf": tf,
-            "l2": normalise,
-        }
-        training = {
-            "l2": l2,
-            "solver": solver,
-            "max_iterations": max_iterations,
-            "tolerance": tolerance,
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "min_count": min_count,
-            "max_entries": max_entries,
-            "seed": seed,
-        }
-        super().__init__(text, training, threads)
-        self._core: _core.ClassifierModel | None = None
-        self._of_texts = True
-        #: Classes, in the order of the columns of ``predict_proba``.
-        self.classes_: npt.NDArray[Any] = np.empty(0, np.str_)
+    #: Classes, in the order of the columns of ``predict_proba``.
+    classes_: npt.NDArray[Any] = np.empty(0, np.str_)
+    _model: _core.ClassifierModel | None = None
+    _of_texts = True
 
     def fit(self, X: Any, y: npt.ArrayLike) -> Self:
         """Trains on texts (a list of str) or sparse rows, with one label each: all str or all int. Deterministic."""
@@ -114,7 +68,7 @@ class TextClassifier(SoftmaxModel):
         return self
 
     def _take(self, core: _core.ClassifierModel, integers: bool, of_texts: bool) -> None:
-        self._core = core
+        self._model = core
         self._of_texts = of_texts
         self.classes_ = np.array([int(name) for name in core.classes]) if integers else np.array(core.classes, np.str_)
 
@@ -167,20 +121,20 @@ class TextClassifier(SoftmaxModel):
         return cls.from_bytes(read_content(source))
 
     def _fitted(self) -> _core.ClassifierModel:
-        if self._core is None:
+        if self._model is None:
             raise not_fitted("TextClassifier")
-        return self._core
+        return self._model
 
     def _description(self) -> dict[str, Any]:
-        about: dict[str, Any] = {"kind": "text classifier", "fitted": self._core is not None}
-        if self._core is not None:
-            about |= {"class_count": len(self.classes_), "buckets": self._core.buckets}
-            about |= {"training": json.loads(self._core.training or "{}"), "classes": [str(name) for name in self.classes_]}
+        about: dict[str, Any] = {"kind": "text classifier", "fitted": self._model is not None}
+        if self._model is not None:
+            about |= {"class_count": len(self.classes_), "buckets": self._model.buckets}
+            about |= {"training": json.loads(self._model.training or "{}"), "classes": [str(name) for name in self.classes_]}
         about["text"] = self.text_options
         return about
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_restore_classifier, (self.text_options, self._training, self.threads, self._core and self._core.to_bytes()))
+        return (_restore_classifier, (self.text_options, self._training, self.threads, self._model and self._model.to_bytes()))
 
 
 def _restore_classifier(text: dict[str, Any], training: dict[str, Any], threads: int, content: bytes | None) -> TextClassifier:

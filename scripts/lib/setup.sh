@@ -1,4 +1,5 @@
 # Set-up shared by demo.sh, test.sh and nightly.sh: Debian packages, a virtual environment, the compiler. Sourced, not run.
+# shellcheck shell=bash disable=SC2034  # the scripts that source this use its variables
 # On a bare Debian 12 as root nothing is needed beforehand; where everything is installed it runs as any user.
 
 opspilot_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)

@@ -1,4 +1,5 @@
 # The steps that test.sh and nightly.sh are made of. Sourced after setup.sh.
+# shellcheck shell=bash disable=SC2154  # the script that sources this sets $results
 
 failed_steps=()
 step_times=()

@@ -4,6 +4,7 @@
 
 #include "catch.hpp"
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/features/plan.hpp"
 #include "world.hpp"
 
 using namespace opspilot;
@@ -32,6 +33,9 @@ TEST_CASE("a bundle is the same after it was packed") {
     REQUIRE(about.ok());
     CHECK((*about)["rules"].size() == 4);
     CHECK((*about)["thresholds"][0]["for_these_models"] == true);
+    // The directory's hash of the document stands in for hashing it again, and ties it to the schema as `parse` alone does.
+    dictionary strings;
+    CHECK(b->versions().features == feature_plan::parse(b->part("features.json"), b->schema(), strings)->fingerprint());
 }
 
 TEST_CASE("one flipped byte anywhere in a bundle is refused") {

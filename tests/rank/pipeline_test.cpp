@@ -356,6 +356,8 @@ TEST_CASE("a warm workspace allocates nothing") {
     const std::size_t after = allocations_so_far();
     CHECK(fine);
     CHECK(after == before);
+    REQUIRE(w.parse(all_stages(), roles));
+    if (counts_allocations) CHECK(allocations_so_far() > after);  // the counter counts
 }
 
 TEST_CASE("what disagrees is refused by name") {

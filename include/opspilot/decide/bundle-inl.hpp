@@ -158,7 +158,7 @@ inline status compile_policies(bundle::impl& b) {
 
 inline status compile_models(bundle::impl& b) {
     OPSPILOT_CHECK(with_part(b, "features.json", [&](std::string_view text) -> status {
-        OPSPILOT_TRY(b.plan, feature_plan::parse(text, b.schema, b.strings));
+        OPSPILOT_TRY(b.plan, feature_plan::parse(text, b.schema, b.strings, &b.parts.parts.find("features.json")->second.digest));
         return {};
     }));
     return with_part(b, "rank/stages.json", [&](std::string_view text) -> status {

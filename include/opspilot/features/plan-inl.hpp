@@ -17,17 +17,14 @@ OPSPILOT_INLINE feature_workspace& feature_workspace::operator=(feature_workspac
 namespace detail {
 
 /// A fitted document to a plan. `text` is what was parsed to `document`: it is kept and hashed as it is, since writing some
-/// megabytes of state again would take a third of the time that a bundle needs to load.
-inline result<std::shared_ptr<feature_plan::impl>> finish_plan(const json& document, std::string text, const schema& s,
+/// megabytes of state again would take a third of the time that a bundle needs to load. `digest` is its SHA-256.
+inline result<std::shared_ptr<feature_plan::impl>> finish_plan(const json& document, std::string text,
+                                                               const sha256_digest& digest, const schema& s,
                                                                const code_source& codes, fold_tables* folds) {
     auto out = std::make_shared<feature_plan::impl>();
     OPSPILOT_CHECK(compile_features(document, s, codes, *out, nullptr, folds));
     out->document = std::move(text);
-    sha256_stream hash;
-    hash.update(s.fingerprint());
-    hash.update("\n");
-    hash.update(out->document);
-    out->fingerprint = hex(hash.finish());
+    out->fingerprint = sha256_hex(s.fingerprint() + "\n" + hex(digest));
     return out;
 }
 
@@ -51,11 +48,12 @@ inline status check_frame(const feature_plan::impl& plan, const frame& f, const 
 
 }  // namespace detail
 
-OPSPILOT_INLINE result<feature_plan> feature_plan::parse(std::string_view text, const schema& s, dictionary& strings) {
+OPSPILOT_INLINE result<feature_plan> feature_plan::parse(std::string_view text, const schema& s, dictionary& strings,
+                                                         const sha256_digest* digest) {
     OPSPILOT_TRY(const detail::json document, detail::parse_json(text, error_kind::features));
+    const detail::code_source codes = [&](std::string_view value) { return strings.insert(value); };
     OPSPILOT_TRY(auto compiled,
-                 detail::finish_plan(
-                     document, std::string(text), s, [&](std::string_view value) { return strings.insert(value); }, nullptr));
+                 detail::finish_plan(document, std::string(text), digest != nullptr ? *digest : sha256(text), s, codes, nullptr));
     feature_plan out;
     out.state = std::move(compiled);
     return out;
@@ -103,7 +101,9 @@ OPSPILOT_INLINE result<feature_plan> fit_features(std::string_view text, const s
         if (pending.empty()) break;  // every pass fits at least one transform
         detail::fit_pass(present, std::move(pending), data, document, folds);
     }
-    OPSPILOT_TRY(auto compiled, detail::finish_plan(document, document.dump(), s, codes, &folds));
+    std::string fitted = document.dump();
+    const sha256_digest digest = sha256(fitted);
+    OPSPILOT_TRY(auto compiled, detail::finish_plan(document, std::move(fitted), digest, s, codes, &folds));
     feature_plan out;
     out.state = compiled;
     compiled->training_table = data.actions;

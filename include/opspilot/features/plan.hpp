@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "opspilot/base/hash.hpp"
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/schema.hpp"
@@ -41,7 +42,9 @@ class OPSPILOT_API feature_plan {
 public:
     /// Compiles a fitted document against the schema. Strings the transforms know (dictionary values, history keys) are
     /// inserted into `strings`. Errors: kind features, JSON pointer; unknown inputs name the nearest field.
-    [[nodiscard]] static result<feature_plan> parse(std::string_view json, const schema& s, dictionary& strings);
+    /// `digest`: `sha256(json)` where the caller has it already, as a bundle has, so that no byte is hashed twice.
+    [[nodiscard]] static result<feature_plan> parse(std::string_view json, const schema& s, dictionary& strings,
+                                                    const sha256_digest* digest = nullptr);
 
     [[nodiscard]] std::span<const std::string> names() const noexcept;  ///< dense columns, in order
     [[nodiscard]] std::span<const scope> scopes() const noexcept;       ///< of each dense column
@@ -57,7 +60,7 @@ public:
 
     /// The fitted document as it was fitted or parsed; `parse(to_json())` is the same plan with the same fingerprint.
     [[nodiscard]] std::string to_json() const;
-    /// SHA-256 hex of the schema's fingerprint and the document, byte for byte; models store it.
+    /// SHA-256 hex of the schema's fingerprint and the SHA-256 of the document's bytes; models store it.
     [[nodiscard]] const std::string& fingerprint() const noexcept;
 
     struct impl;

@@ -191,8 +191,7 @@ OPSPILOT_INLINE status linear_ranker::score_rows(std::span<const float> rows, st
                      {},
                      {}};
     kernel_->rows(rows.data(), n, width, weights_.data(), intercept_, out.data());
-    for (float& score : out)
-        if (score != score) score = std::numeric_limits<float>::quiet_NaN();
+    for (float& score : out) score = score != score ? std::numeric_limits<float>::quiet_NaN() : score;
     return {};
 }
 
@@ -226,7 +225,7 @@ OPSPILOT_INLINE status linear_ranker::score_columns(std::span<const float* const
     kernel_->columns(columns.data(), n, weights_.size(), weights_.data(), intercept_, out.data());
     for (float& score : out) {
         score = score + sparse_score;
-        if (score != score) score = std::numeric_limits<float>::quiet_NaN();
+        score = score != score ? std::numeric_limits<float>::quiet_NaN() : score;
     }
     return {};
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "opspilot/base/text.hpp"
 #include "opspilot/rank/detail/little_endian.hpp"
@@ -55,6 +56,29 @@ struct output_code {
         bytes = width == 0 ? mask : count * item;
     }
 };
+
+/// The ascending outputs of a row, as far as there is room; returns how many it has. 0 when they do not ascend.
+inline std::size_t read_outputs(const char* bytes, const output_code& code, std::span<std::uint16_t> out) noexcept {
+    std::size_t n = 0;
+    if (code.width == 0) {
+        for (std::size_t first = 0; first < code.bytes; first += 8) {  // by words: the end of each loop is guessed wrong
+            std::uint64_t mask = 0;
+            for (std::size_t b = first; b < std::min(first + 8, code.bytes); ++b)
+                mask |= std::uint64_t{static_cast<unsigned char>(bytes[b])} << (8 * (b - first));
+            for (; mask != 0; mask &= mask - 1, ++n)
+                if (n < out.size())
+                    out[n] = static_cast<std::uint16_t>(first * 8 + static_cast<std::size_t>(std::countr_zero(mask)));
+        }
+        return n;
+    }
+    for (; n < out.size(); ++n) {
+        unsigned output = static_cast<unsigned char>(bytes[n * code.width]);
+        if (code.width == 2) output |= static_cast<unsigned>(static_cast<unsigned char>(bytes[n * 2 + 1])) << 8;
+        if (n > 0 && output <= out[n - 1]) return 0;
+        out[n] = static_cast<std::uint16_t>(output);
+    }
+    return n;
+}
 
 inline error unknown_feature(std::string_view code, std::string_view what, std::string_view name,
                              std::span<const std::string_view> offered) {
@@ -240,10 +264,11 @@ OPSPILOT_INLINE result<sparse_weights> sparse_weights::read(std::string_view& by
     out.bucket_.reserve(rows);
     out.scale_.reserve(rows);
     out.start_.reserve(rows + 1);
-    out.output_.reserve(entries);
-    out.entry_.reserve(entries);
+    out.output_.resize(entries);
+    out.entry_.resize(entries);
     out.start_.push_back(0);
     std::size_t bucket = 0;
+    std::size_t taken = 0;  // entries so far
     for (std::size_t r = 0; r < rows; ++r) {
         std::uint32_t step = 0;
         if (!detail::take_leb128(bytes, step))
@@ -258,37 +283,30 @@ OPSPILOT_INLINE result<sparse_weights> sparse_weights::read(std::string_view& by
             return problem("model.not_finite", fmt::format("the scale of row {} is not a positive number", r));
         bytes.remove_prefix(2);
         std::uint32_t count = 0;
-        if (!detail::take_leb128(bytes, count) || count == 0 || count > outputs || count > entries - out.entry_.size())
+        if (!detail::take_leb128(bytes, count) || count == 0 || count > outputs || count > entries - taken)
             return problem("model.entries", fmt::format("row {} has {} entries of {}", r, count, outputs));
         const detail::output_code code(outputs, count);
         if (bytes.size() < code.bytes + count) return problem("model.truncated", fmt::format("row {} ends early", r));
-        const std::size_t before = out.output_.size();
-        for (std::size_t b = 0; code.width == 0 && b < code.bytes; ++b)
-            for (unsigned mask = static_cast<unsigned char>(bytes[b]); mask != 0; mask &= mask - 1)
-                out.output_.push_back(static_cast<std::uint16_t>(b * 8 + static_cast<std::size_t>(std::countr_zero(mask))));
-        for (std::size_t e = 0; code.width != 0 && e < count; ++e) {
-            unsigned output = static_cast<unsigned char>(bytes[e * code.width]);
-            if (code.width == 2) output |= static_cast<unsigned>(static_cast<unsigned char>(bytes[e * 2 + 1])) << 8;
-            if (e > 0 && output <= out.output_.back())
-                return problem("model.entries", fmt::format("the outputs of row {} do not ascend", r));
-            out.output_.push_back(static_cast<std::uint16_t>(output));
-        }
-        if (out.output_.size() - before != count || out.output_.back() >= outputs)
-            return problem("model.entries", fmt::format("the outputs of row {} do not fit its {} entries", r, count));
+        std::uint16_t* const row_outputs = out.output_.data() + taken;
+        if (detail::read_outputs(bytes.data(), code, {row_outputs, count}) != count || row_outputs[count - 1] >= outputs)
+            return problem("model.entries",
+                           fmt::format("the outputs of row {} do not ascend or do not fit its {} entries", r, count));
         bytes.remove_prefix(code.bytes);
-        for (std::size_t e = 0; e < count; ++e) {
-            const auto q = static_cast<std::int8_t>(bytes[e]);
-            if (q == 0 || q == -128)
-                return problem("model.entries", fmt::format("entry {} of row {} is {}", e, r, static_cast<int>(q)));
-            out.entry_.push_back(q);
+        std::int8_t* const row_entries = out.entry_.data() + taken;
+        std::memcpy(row_entries, bytes.data(), count);
+        const auto wrong = [](std::int8_t q) { return q == 0 || q == -128; };
+        if (std::count_if(row_entries, row_entries + count, wrong) > 0) {
+            const auto at = std::find_if(row_entries, row_entries + count, wrong) - row_entries;
+            return problem("model.entries", fmt::format("entry {} of row {} is {}", at, r, static_cast<int>(row_entries[at])));
         }
         bytes.remove_prefix(count);
+        taken += count;
         out.bucket_.push_back(static_cast<std::uint32_t>(bucket));
         out.scale_.push_back(scale);
-        out.start_.push_back(static_cast<std::uint32_t>(out.entry_.size()));
+        out.start_.push_back(static_cast<std::uint32_t>(taken));
     }
-    if (out.entry_.size() != entries)
-        return problem("model.entries", fmt::format("the rows have {} entries, the header says {}", out.entry_.size(), entries));
+    if (taken != entries)
+        return problem("model.entries", fmt::format("the rows have {} entries, the header says {}", taken, entries));
     out.index_rows(blocks);
     return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 #include <algorithm>
 #include <array>
@@ -106,10 +107,95 @@ private:
     std::optional<error> problem_;
 };
 
+/// A container of the tree that is being filled, and what simdjson has left for it.
+struct open_json {
+    json* to;
+    simdjson::dom::array::iterator item, last_item;
+    simdjson::dom::object::iterator field, last_field;
+};
+
+/// Writes a value; a container is opened instead, for the loop in `parse_json_fast` to fill.
+inline bool put_json(json& to, simdjson::dom::element from, std::vector<open_json>& open) {
+    const auto scalar = [&]<class T>(T value) {
+        if (from.get(value) != simdjson::SUCCESS) return false;
+        to = value;
+        return true;
+    };
+    switch (from.type()) {
+        case simdjson::dom::element_type::NULL_VALUE: return true;
+        case simdjson::dom::element_type::BOOL: return scalar(false);
+        case simdjson::dom::element_type::UINT64: return scalar(std::uint64_t{0});
+        case simdjson::dom::element_type::DOUBLE: return scalar(0.0);
+        case simdjson::dom::element_type::STRING: return scalar(std::string_view{});
+        case simdjson::dom::element_type::INT64: {
+            std::int64_t value = 0;
+            if (from.get(value) != simdjson::SUCCESS) return false;
+            if (value < 0)
+                to = value;
+            else
+                to = static_cast<std::uint64_t>(value);  // what the other reader makes of a number without a sign
+            return true;
+        }
+        case simdjson::dom::element_type::ARRAY: {
+            simdjson::dom::array array;
+            if (from.get(array) != simdjson::SUCCESS) return false;
+            to = json::array();
+            to.get_ref<json::array_t&>().reserve(array.size());
+            open.push_back({&to, array.begin(), array.end(), {}, {}});
+            return true;
+        }
+        case simdjson::dom::element_type::OBJECT: {
+            simdjson::dom::object object;
+            if (from.get(object) != simdjson::SUCCESS) return false;
+            to = json::object();
+            open.push_back({&to, {}, {}, object.begin(), object.end()});
+            return true;
+        }
+    }
+    return false;
+}
+
+/// Reads a sound document ten times as fast as `checked_sax`, which has the last word on every other: what is wrong with it and
+/// where, and what simdjson cannot hold (integers beyond 64 bits) or takes too easily (halves of surrogate pairs).
+inline std::optional<json> parse_json_fast(std::string_view text, std::size_t depth_limit) {
+    if (text.find("\\ud") != std::string_view::npos || text.find("\\uD") != std::string_view::npos) return std::nullopt;
+    simdjson::dom::parser parser;
+    simdjson::dom::element document;
+    if (parser.allocate(std::max<std::size_t>(text.size(), 1), depth_limit) != simdjson::SUCCESS) return std::nullopt;
+    if (parser.parse(text.data(), text.size()).get(document) != simdjson::SUCCESS) return std::nullopt;
+    json root;
+    std::vector<open_json> open;
+    if (!put_json(root, document, open)) return std::nullopt;
+    while (!open.empty()) {
+        open_json& last = open.back();
+        json& to = *last.to;
+        if (to.is_array() ? last.item == last.last_item : last.field == last.last_field) {
+            open.pop_back();
+            continue;
+        }
+        json* place = nullptr;
+        simdjson::dom::element value;
+        if (to.is_array()) {
+            value = *last.item;
+            ++last.item;
+            place = &to.get_ref<json::array_t&>().emplace_back();
+        } else {
+            value = last.field.value();
+            const auto [at, fresh] = to.get_ref<json::object_t&>().emplace(last.field.key(), nullptr);
+            if (!fresh) return std::nullopt;
+            ++last.field;
+            place = &at->second;
+        }
+        if (!put_json(*place, value, open)) return std::nullopt;
+    }
+    return root;
+}
+
 OPSPILOT_INLINE result<json> parse_json(std::string_view text, error_kind kind, const document_limits& limits) {
     const json_codes& codes = codes_of(kind);
     if (text.size() > limits.bytes)
         return error{kind, codes.size, fmt::format("document of {} bytes; the limit is {}", text.size(), limits.bytes), "", ""};
+    if (auto sound = parse_json_fast(text, limits.depth)) return *std::move(sound);
     if (!valid_utf8(text))
         return error{kind, codes.utf8, "not valid UTF-8", fmt::format("byte {}", utf8_error_offset(text)),
                      "save the document as UTF-8"};

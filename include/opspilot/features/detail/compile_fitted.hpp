@@ -62,10 +62,18 @@ inline result<std::uint64_t> read_count(const json& state, std::string_view key,
     return static_cast<std::uint64_t>(value);
 }
 
-inline result<count_table> read_counts(const json& state, const std::string& where, bool choices) {
+/// Counts in the order of their keys.
+inline result<count_table> read_count_list(const json& state, const std::string& where, bool choices) {
     auto table = unpack_counts(state["counts"].get_ref<const std::string&>(), choices);
     if (!table) return bad_state(pointer(where, "counts"), "counts cannot be read");
     return *std::move(table);
+}
+
+/// Counts that are looked up by key.
+inline result<count_table> read_counts(const json& state, const std::string& where, bool choices) {
+    OPSPILOT_TRY(count_table table, read_count_list(state, where, choices));
+    table.index.rebuild(table.keys);
+    return table;
 }
 
 [[nodiscard]] inline double inverse_frequency(std::uint64_t documents, std::uint64_t with) noexcept {
@@ -252,7 +260,7 @@ inline status compile_text_hash(Reader& reader) {
     if (needs_state) {
         OPSPILOT_CHECK(check_object(*state, idf_state_fields, reader.at("state"), error_kind::features));
         OPSPILOT_TRY(const auto documents, read_count(*state, "documents", reader.at("state")));
-        OPSPILOT_TRY(const count_table table, read_counts(*state, reader.at("state"), false));
+        OPSPILOT_TRY(const count_table table, read_count_list(*state, reader.at("state"), false));
         const auto unseen = static_cast<float>(inverse_frequency(documents, 0));
         block.idf.assign(std::size_t{1} << block.bits, least > 0 ? 0.0F : unseen);
         std::vector<float> known(1024, 0.0F);  // of common counts: most buckets share one

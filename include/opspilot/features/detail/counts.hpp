@@ -3,7 +3,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -107,30 +110,33 @@ struct count_table {
 
 /// Strict: full groups of four, padding only at the end, no other characters.
 [[nodiscard]] inline std::optional<std::string> base64_decode(std::string_view text) {
-    static constexpr auto table = [] {
-        std::array<std::uint8_t, 256> out{};
-        out.fill(255);
-        std::uint8_t value = 0;
-        for (const char c : std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
-            out[static_cast<std::uint8_t>(c)] = value++;
+    static constexpr std::uint32_t wrong = 1U << 31;
+    static constexpr auto digits = [] {  // what a character stands for at each place of its group
+        std::array<std::array<std::uint32_t, 256>, 4> out{};
+        for (auto& of_place : out) of_place.fill(wrong);
+        std::uint32_t value = 0;
+        for (const char c : std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")) {
+            for (unsigned place = 0; place < 4; ++place) out[place][static_cast<std::uint8_t>(c)] = value << (18 - 6 * place);
+            ++value;
+        }
         return out;
     }();
     if (text.size() % 4 != 0) return std::nullopt;
     std::size_t padding = 0;
     while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
     std::string out(text.size() / 4 * 3, '\0');
+    std::uint32_t all = 0;
     for (std::size_t i = 0, o = 0; i < text.size(); i += 4, o += 3) {
+        std::array<char, 4> group{text[i], text[i + 1], text[i + 2], text[i + 3]};
+        if (i + 4 == text.size()) std::fill(group.end() - static_cast<std::ptrdiff_t>(padding), group.end(), 'A');
         std::uint32_t word = 0;
-        for (std::size_t j = 0; j < 4; ++j) {
-            const bool pad = i + j >= text.size() - padding;
-            const std::uint8_t value = pad ? std::uint8_t{0} : table[static_cast<std::uint8_t>(text[i + j])];
-            if (value == 255) return std::nullopt;
-            word = word << 6 | value;
-        }
-        out[o] = static_cast<char>(word >> 16);
+        for (std::size_t j = 0; j < 4; ++j) word |= digits[j][static_cast<std::uint8_t>(group[j])];
+        all |= word;
+        out[o] = static_cast<char>(word >> 16 & 255);
         out[o + 1] = static_cast<char>(word >> 8 & 255);
         out[o + 2] = static_cast<char>(word & 255);
     }
+    if ((all & wrong) != 0) return std::nullopt;
     out.resize(out.size() - padding);
     return out;
 }
@@ -146,6 +152,27 @@ inline void put_varint(std::string& out, std::uint64_t value) {
 
 /// Reads such a number and moves on; false when the bytes end or the number exceeds 64 bits.
 [[nodiscard]] inline bool take_varint(std::string_view& bytes, std::uint64_t& value) noexcept {
+    if (!bytes.empty() && static_cast<std::uint8_t>(bytes.front()) < 128) {
+        value = static_cast<std::uint8_t>(bytes.front());
+        bytes.remove_prefix(1);
+        return true;
+    }
+    if constexpr (std::endian::native == std::endian::little) {
+        // Up to 8 groups at once: the bytes up to the first that ends a number, pushed together pairwise.
+        std::uint64_t word = 0;
+        if (bytes.size() >= sizeof word) {
+            std::memcpy(&word, bytes.data(), sizeof word);
+            const std::uint64_t ends = ~word & 0x8080808080808080ULL;
+            if (ends != 0) {
+                bytes.remove_prefix((static_cast<std::size_t>(std::countr_zero(ends)) + 1) / 8);
+                word &= ends ^ (ends - 1);
+                word = (word & 0x007F007F007F007FULL) | (word & 0x7F007F007F007F00ULL) >> 1;
+                word = (word & 0x00003FFF00003FFFULL) | (word & 0x3FFF00003FFF0000ULL) >> 2;
+                value = (word & 0x000000000FFFFFFFULL) | (word & 0x0FFFFFFF00000000ULL) >> 4;
+                return true;
+            }
+        }
+    }
     value = 0;
     for (unsigned shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
         const auto byte = static_cast<std::uint8_t>(bytes.front());
@@ -175,6 +202,7 @@ inline void put_varint(std::string& out, std::uint64_t value) {
     return base64_encode(bytes);
 }
 
+/// What `pack_counts` wrote, in the order of the keys and without an index: not every reader looks keys up.
 [[nodiscard]] inline std::optional<count_table> unpack_counts(std::string_view text, bool choices) {
     const auto packed = base64_decode(text);
     if (!packed) return std::nullopt;
@@ -198,7 +226,6 @@ inline void put_varint(std::string& out, std::uint64_t value) {
         out.seen.push_back(static_cast<std::uint32_t>(seen));
         out.chosen.push_back(static_cast<std::uint32_t>(chosen));
     }
-    out.index.rebuild(out.keys);
     return out;
 }
 
