@@ -12,7 +12,7 @@ import numpy.typing as npt
 from opspilot import _core
 from opspilot._arrays import Floats, Rows, numbers, positions, read_content
 from opspilot._describe import Described
-from opspilot.errors import SchemaError, UsageError
+from opspilot.errors import ModelError, SchemaError, UsageError
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Ranker(Described):
         model that stopped early keeps the rounds up to its best one, as its own ``predict`` does; a ``Booster``, a file and
         bytes keep all rounds, as ``Booster.predict`` does. What was kept is what ``to_bytes`` and ``save`` write.
 
-        Raises ``ModelError`` with the JSON pointer and byte of what is wrong or not supported (booster gblinear).
+        Raises ``ModelError`` with the JSON pointer and byte of what is wrong or not supported (booster gblinear, an estimator
+        whose ``missing`` is not NaN).
         """
         if isinstance(x, (str, Path, bytes, bytearray)) and iteration_range is None:
             content = read_content(bytes(x) if isinstance(x, bytearray) else x)
@@ -228,6 +229,14 @@ def _xgboost_content(x: Any, iteration_range: tuple[int, int] | None) -> bytes:
         booster = x
     elif hasattr(x, "get_booster"):
         booster = x.get_booster()
+        missing = getattr(x, "missing", None)
+        if missing is not None and not np.isnan(missing):
+            raise ModelError(
+                f"the estimator takes {missing} for missing, which its booster does not say",
+                code="model.missing_value",
+                where="x",
+                hint="replace the value by NaN before training and scoring, or give x.get_booster() and do so before scoring",
+            )
         # The attribute is there only when training stopped early.
         best = getattr(x, "best_iteration", None)
         if iteration_range is None and best is not None:
