@@ -11,4 +11,5 @@ inline constexpr bool counts_allocations = true;
 #endif
 
 std::size_t allocations_so_far() noexcept;
+/// Bytes of all of them, whether they were given back or not.
 std::size_t allocated_bytes_so_far() noexcept;

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from opspilot._arrays import read_content
 from opspilot.errors import ModelError, UsageError
 
@@ -41,6 +43,14 @@ def xgboost_content(x: Any, iteration_range: tuple[int, int] | None) -> bytes:
         booster = x
     elif hasattr(x, "get_booster"):
         booster = x.get_booster()
+        missing = getattr(x, "missing", None)
+        if missing is not None and not np.isnan(missing):
+            raise ModelError(
+                f"the estimator takes {missing} for missing, which its booster does not say",
+                code="model.missing_value",
+                where="x",
+                hint="replace the value by NaN before training and scoring, or give x.get_booster() and do so before scoring",
+            )
         # The attribute is there only when training stopped early.
         best = getattr(x, "best_iteration", None)
         if iteration_range is None and best is not None:

@@ -61,7 +61,8 @@ class Ranker(Described):
         model that stopped early keeps the rounds up to its best one, as its own ``predict`` does; a ``Booster``, a file and
         bytes keep all rounds, as ``Booster.predict`` does. What was kept is what ``to_bytes`` and ``save`` write.
 
-        Raises ``ModelError`` with the JSON pointer and byte of what is wrong or not supported (booster gblinear).
+        Raises ``ModelError`` with the JSON pointer and byte of what is wrong or not supported (booster gblinear, an estimator
+        whose ``missing`` is not NaN).
         """
         if isinstance(x, (str, Path, bytes, bytearray)) and iteration_range is None:
             content = read_content(bytes(x) if isinstance(x, bytearray) else x)

@@ -426,6 +426,9 @@ def test_other_things_are_refused_by_name(trained: Trained) -> None:
     with pytest.raises(ModelError, match="gblinear") as linear:
         Ranker.from_xgboost(xgb.train({"booster": "gblinear"}, xgb.DMatrix(x, x[:, 0]), 1))
     assert linear.value.code == "model.linear_booster"
+    with pytest.raises(ModelError, match="for missing") as missing:
+        Ranker.from_xgboost(xgb.XGBRegressor(missing=0.0, n_estimators=1, n_jobs=1).fit(x, x[:, 0]))
+    assert missing.value.code == "model.missing_value"
     with pytest.raises(ModelError, match="snapshot"):
         Ranker.from_xgboost(bytes(trained.booster.__getstate__()["handle"]))
     with pytest.raises(ModelError) as lightgbm:
