@@ -44,6 +44,7 @@
 #include "opspilot/rank/linear.hpp"
 #include "opspilot/rank/pipeline.hpp"
 #include "opspilot/rank/text_classifier.hpp"
+#include "opspilot/rank/tree_file.hpp"
 #include "opspilot/rank/tree_formats.hpp"
 #include "opspilot/rank/tree_scorer.hpp"
 #include "opspilot/rank/trees.hpp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,19 @@ ensemble = pytest.importorskip("sklearn.ensemble")
 dummy = pytest.importorskip("sklearn.dummy")
 linear_model = pytest.importorskip("sklearn.linear_model")
 tree = pytest.importorskip("sklearn.tree")
+threadpoolctl = pytest.importorskip("threadpoolctl")
 
 Array = np.ndarray[Any, Any]
 Made = tuple[Any, Array, list[int], bool]  # the fitted model, rows to score, categorical columns, whether NaN may be scored
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads of tiny fits wait for each other longer than they work."""
+    with threadpoolctl.threadpool_limits(1):
+        yield
+
+
 SPECIAL = np.array([0.0, -0.0, 1e-45, -1e-45, 1e-300, 1e30, -1e30, 0.5, 2.0])
 
 

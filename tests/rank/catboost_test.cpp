@@ -141,6 +141,14 @@ TEST_CASE("splits on categories are refused by name, columns of categories are n
     CHECK(model->tree(0).splits[0].feature == 2);
 }
 
+TEST_CASE("a CatBoost model is known by its first key") {
+    for (const std::string name : models) CHECK(is_catboost(read_rank_fixture("catboost_" + name + ".json")));
+    CHECK(is_catboost(tiny));
+    CHECK(is_catboost(" \n{ \"trees\""));
+    for (const char* other : {"", "{", "{}", "tree\nversion=v4", "{\"learner\":{}}", "[\"trees\"]", "{\"tree\":1}", "{\"trees"})
+        CHECK(is_catboost(other) == (std::string(other) == "{\"trees"));
+}
+
 TEST_CASE("errors name the place") {
     const error syntax = refusal(tiny.substr(0, 40));
     CHECK(syntax.code == "model.json_syntax");

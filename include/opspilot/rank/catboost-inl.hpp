@@ -223,4 +223,18 @@ OPSPILOT_INLINE result<tree_ensemble> read_catboost(std::string_view json, const
     return detail::catboost_builder(model, limits).build();
 }
 
+OPSPILOT_INLINE bool is_catboost(std::string_view bytes) noexcept {
+    constexpr std::string_view space = " \t\r\n";
+    const auto skip = [&](std::string_view token) {
+        bytes.remove_prefix(std::min(bytes.find_first_not_of(space), bytes.size()));
+        if (!bytes.starts_with(token)) return false;
+        bytes.remove_prefix(token.size());
+        return true;
+    };
+    if (!skip("{") || !skip("\"")) return false;
+    const std::string_view key = bytes.substr(0, bytes.find('"'));
+    return key == "ctr_data" || key == "features_info" || key == "model_info" || key == "oblivious_trees" ||
+           key == "scale_and_bias" || key == "trees";
+}
+
 }  // namespace opspilot

@@ -24,6 +24,10 @@ namespace opspilot {
 /// (children of node i of a symmetric tree are 2i+1 and 2i+2; other trees count their nodes as they stand).
 [[nodiscard]] OPSPILOT_API result<tree_ensemble> read_catboost(std::string_view json, const tree_limits& limits = {});
 
+/// Whether the bytes begin like such a model: an object whose first key is one of CatBoost's. `read_catboost` decides whether
+/// they are one.
+[[nodiscard]] OPSPILOT_API bool is_catboost(std::string_view bytes) noexcept;
+
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
