@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "allocation_count.hpp"
 #include "opspilot/rank/tree_builder.hpp"
 #include "rank_fixtures.hpp"
 
@@ -306,4 +307,37 @@ TEST_CASE("what does not fit is refused by name") {
     CHECK(scorer->score_task(c, out, scratch).error().code == "usage.length");
     c.pairs = {values.data(), 2, 3};
     CHECK(scorer->score_task(c, out, scratch).error().code == "usage.length");
+}
+
+TEST_CASE("a warm call allocates nothing, whichever way it goes") {
+    world w({.trees = 100, .missing = true}, 3);
+    const tree_ensemble model = w.make();
+    const auto scorer = tree_scorer::compile(model);
+    REQUIRE(scorer);
+    tree_workspace scratch;
+    const auto call = [&](std::size_t rows) {
+        std::vector<double> values(rows * 12), out(rows), best_scores(3);
+        std::vector<std::int64_t> best(3);
+        for (std::size_t i = 0; i < values.size(); ++i) values[i] = w.value(i % 12);
+        task_candidates c;
+        c.task = {values.data(), 1, 4};
+        c.actions = {values.data(), rows, 3};
+        c.pairs = {values.data(), rows, 5};
+        std::size_t during = 0;
+        for (const bool warm : {false, true}) {
+            const std::size_t before = allocations_so_far();
+            bool fine = scorer->score_rows({values.data(), rows, 12}, out, scratch).ok();
+            fine &= scorer->score_task(c, out, scratch).ok();
+            if (rows >= 3) fine &= scorer->top_k(c, best, best_scores, scratch).ok();
+            if (warm) during = allocations_so_far() - before;
+            CHECK(fine);
+        }
+        return during;
+    };
+    for (const std::size_t rows : {std::size_t{1}, std::size_t{40}, std::size_t{900}}) CHECK(call(rows) == 0);
+    if constexpr (counts_allocations) {
+        const std::size_t before = allocations_so_far();
+        CHECK(tree_scorer::compile(model).ok());
+        CHECK(allocations_so_far() > before);  // the counter counts
+    }
 }
