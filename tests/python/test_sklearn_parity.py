@@ -260,14 +260,14 @@ def compare(family: str, seeds: range) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_bits_as_sklearn(family: str) -> None:
-    compare(family, range(25))
+    compare(family, range(75))
 
 
 @pytest.mark.nightly
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_bits_as_sklearn_in_many_configurations(family: str) -> None:
-    compare(family, range(25, 400))
+    compare(family, range(75, 400))
 
 
 def small(seed: int = 0) -> tuple[Array, Array]:
