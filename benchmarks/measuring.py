@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"))
-for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # some machines force a slow kernel of numpy with them
-    os.environ.pop(_name, None)
-PROCESSORS = sorted(os.sched_getaffinity(0))
-os.sched_setaffinity(0, PROCESSORS[-1:])  # every library's pool is made on this one
+os.environ.pop("OPENBLAS_CORETYPE", None)  # some machines force a slow kernel of numpy with them
+os.environ.pop("OPENBLAS_L2_SIZE", None)
 
 import platform
 import statistics
@@ -21,6 +19,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+PROCESSORS = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, PROCESSORS[-1:])  # the pools of all libraries are made on this one
 
 Array = npt.NDArray[Any]
 Entry = dict[str, Any]
@@ -50,60 +51,73 @@ class Absent:
     reason: str
 
 
+class LaterError(Exception):
+    """What this run has no minutes for."""
+
+
 def attempt(name: str, make: Callable[[], Contender]) -> Contender | Absent:
     """Rivals are optional: what does not install or load here is named, and the rest is measured."""
     try:
         return make()
     except ImportError as problem:
         return Absent(name, f"not installed ({problem})".replace("\n", " ")[:160])
+    except LaterError as problem:
+        return Absent(name, str(problem))
     except Exception as problem:  # whatever a rival throws at its own set-up
         return Absent(name, f"{type(problem).__name__}: {problem}".replace("\n", " ")[:160])
 
 
 def measure(case: str, contenders: Sequence[Contender | Absent], seconds: float, rounds: int = 7) -> list[Entry]:
-    """Times of single calls, in turn: about ``seconds`` in all, at least one call of each a round. The first in the list is what the
-    others are compared with.
+    """Times of single calls, in turn: about ``seconds`` in all, at least one call of each a round. The first in the list is what
+    the others are compared with.
 
-    Raises ``ArithmeticError`` for scores that differ where the same bits were promised.
+    Ratios are of processor time: where others share the machine, a long call is interrupted more often than a short one, so that
+    wall time would flatter the short one. Raises ``ArithmeticError`` for scores that differ where the same bits were promised.
     """
     live = [c for c in contenders if isinstance(c, Contender)]
     agreement = {c.name: _agreement(case, c) for c in live}  # warms up, too
-    calls: dict[str, int] = {}
-    for c in live:
-        began = time.perf_counter()
-        c.run()
-        share = seconds / rounds / len(live)
-        calls[c.name] = max(1, min(200, int(share / (time.perf_counter() - began))))
-    taken: dict[str, list[float]] = {c.name: [] for c in live}
+    share = seconds / rounds / len(live)
+    calls = {c.name: max(1, min(200, int(share / timed(c.run)[1]))) for c in live}
+    taken: dict[str, list[tuple[float, float]]] = {c.name: [] for c in live}
     for number in range(rounds):
         for c in live if number % 2 == 0 else reversed(live):
             for _ in range(calls[c.name]):
-                began = time.perf_counter()
+                wall, processor = time.perf_counter(), time.process_time()
                 c.run()
-                taken[c.name].append(time.perf_counter() - began)
-    base = taken[live[0].name]
+                taken[c.name].append((time.process_time() - processor, time.perf_counter() - wall))
+    times = {name: _summary(pairs) for name, pairs in taken.items()}
+    base = times[live[0].name]
     entries = []
     for given in contenders:
         if isinstance(given, Absent):
             entries.append({"case": case, "system": given.name, "absent": given.reason})
             continue
-        own = taken[given.name]
+        own = times[given.name]
         entries.append(
             {
                 "case": case,
                 "system": given.name,
                 "version": given.version,
                 "baseline": live[0].name,
-                "min_ms": 1e3 * min(own),
-                "median_ms": 1e3 * statistics.median(own),
-                "ratio_min": min(base) / min(own),
-                "ratio_median": statistics.median(base) / statistics.median(own),
-                "calls": len(own),
+                **own,
+                "ratio_min": base["min_ms"] / own["min_ms"],
+                "ratio_median": base["median_ms"] / own["median_ms"],
+                "calls": len(taken[given.name]),
                 "scores": agreement[given.name],
                 "prepared_s": given.prepared_s,
             }
         )
     return entries
+
+
+def _summary(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    processor, wall = zip(*pairs, strict=True)
+    return {
+        "min_ms": 1e3 * min(processor),
+        "median_ms": 1e3 * statistics.median(processor),
+        "wall_min_ms": 1e3 * min(wall),
+        "wall_median_ms": 1e3 * statistics.median(wall),
+    }
 
 
 def _agreement(case: str, c: Contender) -> str:
@@ -154,8 +168,9 @@ def environment() -> Entry:
 
 
 def show_environment(facts: Mapping[str, Any]) -> None:
-    print(f"{facts['processor']}, {facts['processors']} processors, {' '.join(facts['flags'])}; engines {' '.join(facts['engines'])}")
-    print(f"load average at the start {facts['load_average']}; LightGBM {facts['lightgbm']}, numpy {facts['numpy']}", flush=True)
+    print(f"{facts['processor']}, {facts['processors']} processors, {' '.join(facts['flags'])}")
+    print(f"engines {' '.join(facts['engines'])}; LightGBM {facts['lightgbm']}, numpy {facts['numpy']}")
+    print(f"load average at the start {facts['load_average']}", flush=True)
 
 
 def show(entries: Sequence[Entry]) -> None:
@@ -165,8 +180,10 @@ def show(entries: Sequence[Entry]) -> None:
         if e["case"] != case:
             case = e["case"]
             against = next((other["baseline"] for other in entries if other["case"] == case and "baseline" in other), "")
-            print(f"\n{case}; times {against}")
-            print(f"  {'system':44} {'min ms':>9} {'median ms':>9} {'× min':>8} {'× median':>8}  scores, preparation")
+            heads = (
+                f"  {'milliseconds of processor time':44} {'min':>9} {'median':>9} {'wall min':>9} {'× min':>8} {'× median':>8}"
+            )
+            print(f"\n{case}" + (f"; × {against}\n{heads}" if against else ""))
         print("  " + _line(e), flush=True)
 
 
@@ -177,4 +194,5 @@ def _line(e: Entry) -> str:
     if "fact" in e:
         return f"{name:44} {e['fact']}"
     made = f", made in {e['prepared_s']:.3g} s" if e["prepared_s"] is not None else ""
-    return f"{name:44} {e['min_ms']:9.3f} {e['median_ms']:9.3f} {e['ratio_min']:8.2f} {e['ratio_median']:8.2f}  {e['scores']}{made}"
+    times = f"{e['min_ms']:9.3f} {e['median_ms']:9.3f} {e['wall_min_ms']:9.3f}"
+    return f"{name:44} {times} {e['ratio_min']:8.2f} {e['ratio_median']:8.2f}  {e['scores']}{made}"

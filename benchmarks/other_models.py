@@ -76,7 +76,14 @@ _RECIPES = (
     _Recipe(
         "a forest of 100 deep trees",
         _plain,
-        {"boosting": "rf", "num_leaves": 2_047, "min_data_in_leaf": 1, "bagging_fraction": 0.6, "bagging_freq": 1, "feature_fraction": 0.5},
+        {
+            "boosting": "rf",
+            "num_leaves": 2_047,
+            "min_data_in_leaf": 1,
+            "bagging_fraction": 0.6,
+            "bagging_freq": 1,
+            "feature_fraction": 0.5,
+        },
         100,
         6_000,
     ),
@@ -116,7 +123,14 @@ def _lambdarank(trees: int) -> Other:
 
         rows, labels = _read_lists("rank.train.gz")
         groups = np.loadtxt(LISTS / "rank.train.query", dtype=int)
-        settings = {"objective": "lambdarank", "num_leaves": 31, "min_data_in_leaf": 50, "verbose": -1, "num_threads": 1, "seed": 1}
+        settings = {
+            "objective": "lambdarank",
+            "num_leaves": 31,
+            "min_data_in_leaf": 50,
+            "verbose": -1,
+            "num_threads": 1,
+            "seed": 1,
+        }
         return lightgbm.train(settings, lightgbm.Dataset(rows, labels, group=groups), trees)
 
     path = _kept("lambdarank", [trees], train)

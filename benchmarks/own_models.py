@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import CACHE, Absent, Array, Contender, attempt, timed, version_of
+from measuring import CACHE, Absent, Array, Contender, LaterError, attempt, timed, version_of
 from reference_model import training_set
 
 TREES, LEAVES = 500, 64
@@ -29,7 +29,7 @@ def cases(rows32: Array, train: bool) -> dict[str, list[Contender | Absent]]:
             out[name] = list(make(rows32, train))
         except ImportError as problem:
             out[name] = [Absent(name.split("'")[0], f"not installed ({problem})")]
-        except RuntimeError as problem:
+        except LaterError as problem:
             out[name] = [Absent(name.split("'")[0], str(problem))]
     return out
 
@@ -37,7 +37,7 @@ def cases(rows32: Array, train: bool) -> dict[str, list[Contender | Absent]]:
 def _kept(name: str, version: str, suffix: str, train: bool) -> Path:
     path = CACHE / f"own-{name}-{version}-{_VERSION}{suffix}"
     if not path.exists() and not train:
-        raise RuntimeError("trains for a minute: only in the full form, or once it is kept")
+        raise LaterError("trains for a minute: only in the full form, or once it is kept")
     CACHE.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -95,7 +95,14 @@ def _catboost(rows32: Array, train: bool) -> list[Contender | Absent]:
     if not path.exists():
         rows, labels = training_set()
         fresh = catboost.CatBoost(
-            {"loss_function": "RMSE", "iterations": TREES, "depth": 6, "thread_count": 1, "random_seed": 1, "allow_writing_files": False}
+            {
+                "loss_function": "RMSE",
+                "iterations": TREES,
+                "depth": 6,
+                "thread_count": 1,
+                "random_seed": 1,
+                "allow_writing_files": False,
+            }
         )
         fresh.fit(catboost.Pool(rows, labels), silent=True)
         fresh.save_model(str(path))
@@ -134,7 +141,9 @@ def _ydf(rows32: Array, train: bool) -> list[Contender | Absent]:
             )
             learner.train({"x": rows, "grade": labels.astype(np.float32)}).save(str(path))
         model, seconds = timed(lambda: ydf.load_model(str(path)))
-        data = ydf.create_vertical_dataset({"x": rows32}, data_spec=model.data_spec(), required_columns=model.input_feature_names())
+        data = ydf.create_vertical_dataset(
+            {"x": rows32}, data_spec=model.data_spec(), required_columns=model.input_feature_names()
+        )
         engine = model.list_compatible_engines()[0]
         return Contender(
             f"YDF {engine}",

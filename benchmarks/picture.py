@@ -26,7 +26,8 @@ def bars(facts: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
     if not shown:
         raise ValueError("nothing was measured beside LightGBM: the case 'ranking' is needed")
     plot = Plot(
-        title="times faster than LightGBM on the reference ranking: " + ", ".join(f"{name} {ratio:.1f}" for name, ratio, _ in shown),
+        title="times faster than LightGBM on the reference ranking: "
+        + ", ".join(f"{name} {ratio:.1f}" for name, ratio, _ in shown),
         width=760,
         height=_ROW * len(shown) + 96,
         left=_LEFT,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The reference ranking: 2,000 candidates of one task, scored by a LightGBM lambdarank model of 500 trees × 64 leaves. Made from a
-seed, kept in the build folder, and checked against what it is meant to be.
+"""The reference ranking: 2,000 candidates of one task, scored by a LightGBM lambdarank model of 500 trees × 64 leaves. Made
+from a seed, kept in the build folder, and checked against what it is meant to be.
 
 reference_model.py [--trees 500]   (needs LightGBM; prints what the model is)
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measuring import CACHE, Absent, Array, Contender, attempt, timed, version_of
+from measuring import CACHE, Absent, Array, Contender, LaterError, attempt, timed, version_of
 
 #: Splits above which lleaves and TL2cgen compile for minutes.
 _SLOW = 5_000
@@ -18,21 +18,27 @@ _SLOW = 5_000
 class Rivals:
     """Contenders for one model (a LightGBM text file) and one matrix, in float64 and the same numbers in float32."""
 
-    def __init__(self, path: Path, rows64: Array, rows32: Array, expected: Array, compile_slow: bool) -> None:
+    def __init__(self, path: Path, rows64: Array, rows32: Array, compile_slow: bool) -> None:
         import lightgbm
 
-        self.path, self.rows64, self.rows32, self.expected = path, rows64, rows32, expected
+        self.path, self.rows64, self.rows32 = path, rows64, rows32
         self.booster = lightgbm.Booster(model_file=str(path))
+        self.raw = b"\naverage_output\n" not in path.read_bytes()  # of a forest, the sum, not the average
+        self.expected = self.scores()
         self.slow = compile_slow or self.booster.num_trees() * 63 < _SLOW
 
     def lightgbm(self, threads: int = 1) -> Contender:
         return Contender(
             "LightGBM" if threads == 1 else f"LightGBM, {threads} threads",
-            lambda: self.booster.predict(self.rows64, raw_score=True, num_threads=threads),
+            lambda: self.booster.predict(self.rows64, raw_score=self.raw, num_threads=threads),
             self.expected,
             same_bits=True,
             version=version_of("lightgbm"),
         )
+
+    def scores(self) -> Array:
+        """LightGBM's, as everybody here must give them."""
+        return np.asarray(self.booster.predict(self.rows64, raw_score=self.raw, num_threads=1)).ravel()
 
     def all(self) -> list[Contender | Absent]:
         makers: dict[str, Callable[[], Contender]] = {
@@ -48,7 +54,7 @@ class Rivals:
         """Where a compiled model is kept. Raises when it is not there and this run has no minutes for it."""
         kept = CACHE / f"{self.path.stem}.{name}-{version_of(name)}{suffix}"
         if not kept.exists() and not self.slow:
-            raise RuntimeError("compiles for minutes: only in the full form, or once it is kept")
+            raise LaterError("compiles for minutes: only in the full form, or once it is kept")
         return kept
 
     def _lleaves(self) -> Contender:
