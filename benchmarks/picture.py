@@ -1,0 +1,69 @@
+"""A picture of a comparison: how many times faster than LightGBM, on a logarithmic scale. Plain SVG, light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opspilot._svg import Plot
+
+_STYLE = """<style>
+svg { font: 13px system-ui, sans-serif; background: #fff }
+text { fill: #24292f } .tick, .note, .value { font-size: 12px } .tick, .note { fill: #57606a }
+.grid { stroke: #d0d7de } .axis { stroke: #8c959f } .ours { fill: #0969da } .rival { fill: #afb8c1 }
+@media (prefers-color-scheme: dark) {
+  svg { background: #0d1117 } text { fill: #e6edf3 } .tick, .note { fill: #8d96a0 }
+  .grid { stroke: #30363d } .axis { stroke: #6e7681 } .ours { fill: #4493f8 } .rival { fill: #484f58 }
+}
+</style>"""
+_ROW, _LEFT = 26, 250
+
+
+def bars(facts: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+    """One bar per system that scores the reference ranking or a model of its own as large, slowest first."""
+    shown = _shown(entries)
+    if not shown:
+        raise ValueError("nothing was measured beside LightGBM: the case 'ranking' is needed")
+    plot = Plot(
+        title="times faster than LightGBM on the reference ranking: "
+        + ", ".join(f"{name} {ratio:.1f}" for name, ratio, _ in shown),
+        width=760,
+        height=_ROW * len(shown) + 96,
+        left=_LEFT,
+        right=60,
+        top=34,
+        bottom=56,
+    )
+    low, high = min(0.5, *(ratio for _, ratio, _ in shown)), max(ratio for _, ratio, _ in shown)
+    scale = plot.x_scale(math.log10(low), math.log10(high * 1.1))
+    base = plot.height - plot.bottom
+    for tick in (t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= t <= high * 1.1):
+        x = scale(math.log10(tick))
+        plot.line([(x, plot.top), (x, base)], "axis" if tick == 1 else "grid")
+        plot.text(x, base + 17, f"{tick:g} ×", "tick", "middle")
+    start = scale(math.log10(low))
+    for i, (name, ratio, ours) in enumerate(shown):
+        y, end = plot.top + _ROW * i + 4, scale(math.log10(ratio))
+        plot.text(_LEFT - 8, y + 14, name, "label", "end")
+        plot.rect(start, y, end - start, _ROW - 8, "ours" if ours else "rival")
+        plot.text(end + 5, y + 14, f"{ratio:.3g}", "value")
+    plot.text(8, 20, "2,000 candidates, 500 trees of 64 leaves, one thread: times faster than LightGBM", "label")
+    load = facts["load_average"][0]
+    plot.text(8, plot.height - 10, f"{facts['processor']}; smallest times; load average {load}. * a model of its own", "note")
+    return plot.svg().replace(">", f">{_STYLE}", 1) + "\n"
+
+
+def _shown(entries: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, bool]]:
+    """Name, times faster than LightGBM in the same case, and whether it is ours."""
+    best: dict[str, tuple[float, bool]] = {}
+    lightgbm = {e["case"]: e["min_ms"] for e in entries if e["system"] == "LightGBM" and "min_ms" in e}
+    for e in entries:
+        own = "own model" in e["case"]
+        if "min_ms" not in e or e["case"] not in lightgbm or not (own or e["case"].startswith("reference ranking")):
+            continue
+        if e["system"] == "LightGBM" and own:
+            continue
+        name = e["system"] + (f" on {e['case'].split(chr(39))[0]}'s model" if own and e["system"].startswith("opspilot") else "")
+        best[name + (" *" if own else "")] = (lightgbm[e["case"]] / e["min_ms"], e["system"].startswith("opspilot"))
+    return sorted(((name, *rest) for name, rest in best.items()), key=lambda entry: entry[1])
