@@ -22,6 +22,13 @@ TEST_CASE("documents are refused with the place") {
     const std::string deep = std::string(100000, '[');
     CHECK(parse_json(deep, error_kind::schema).error().code == "schema.json_depth");
     CHECK(parse_json("[]", error_kind::schema, {.bytes = 1}).error().code == "schema.json_size");
+    using namespace std::string_view_literals;
+    for (const std::string_view text : {"{\"a\":1}\0junk"sv, "{\"a\":1}\0"sv, "\0"sv, "[1,\0 2]"sv}) {
+        const auto read = parse_json(text, error_kind::schema);
+        REQUIRE_FALSE(read.ok());
+        CHECK(read.error().code == "schema.json_syntax");
+        CHECK(read.error().where == "byte " + std::to_string(text.find('\0')));
+    }
 }
 
 TEST_CASE("a document is read as nlohmann/json reads it, or refused as it refuses") {

@@ -199,6 +199,9 @@ OPSPILOT_INLINE result<json> parse_json(std::string_view text, error_kind kind, 
     if (!valid_utf8(text))
         return error{kind, codes.utf8, "not valid UTF-8", fmt::format("byte {}", utf8_error_offset(text)),
                      "save the document as UTF-8"};
+    // To the parser a zero byte is the end of its input, and what follows it would be ignored.
+    if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+        return error{kind, codes.syntax, "a zero byte, which JSON does not allow", fmt::format("byte {}", zero), ""};
     json root;
     checked_sax sax(root, kind, limits.depth);
     if (!json::sax_parse(text.begin(), text.end(), &sax)) {
