@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <numeric>
 
 #include "opspilot/rank/detail/tree_kernel.hpp"
 #include "opspilot/rank/detail/tree_program.hpp"
@@ -20,7 +19,7 @@ struct tree_costs {
     std::size_t ops = 0, trees = 0, features = 0;
 
     tree_costs(const tree_program& p, const tree_kernel& kernel)
-        : walk_row(7.0 * static_cast<double>(std::accumulate(p.depths.begin(), p.depths.end(), std::size_t{0})) + 20),
+        : walk_row(7.0 * static_cast<double>(p.steps) + 20),
           fold(14.0 * static_cast<double>(p.ops.size()) +
                4.0 * static_cast<double>(p.values.doubles.size() + p.values.floats.size())),
           op_lane(1.5 / static_cast<double>(kernel.width)),

@@ -60,6 +60,7 @@ struct tree_program {
     std::vector<program_tree> trees;
     std::vector<walk_node> nodes;  // of every tree, for single rows; programs are not consulted then
     std::vector<std::uint32_t> depths;
+    std::size_t steps = 0;    // sum of the depths
     bool has_walked = false;  // some tree is only in `nodes`
     bool ranked = true;       // false: ranks cannot hold the ensemble, every tree is walked
     // Coarse scores: score = offset + unit · (sum of bytes) within ± error.
@@ -133,6 +134,7 @@ private:
         const bool ranked = out_.ranked && leaves <= program_leaves;
         for (const tree_split& s : tree.splits) out_.nodes.push_back(walked(s, ranked));
         out_.depths.push_back(tree.depth);
+        out_.steps += tree.depth;
         if (ranked) {
             p.leaves = static_cast<std::uint16_t>(leaves);
             p.by_levels = by_levels_ && !tree.splits.empty();
