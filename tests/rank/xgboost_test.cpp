@@ -338,7 +338,7 @@ namespace {
 // Files of nothing but brackets, quotes or counts, of `size` bytes, are refused with hardly any memory.
 void refuse_brackets(std::size_t size) {
     tree_limits limits;
-    limits.bytes = size + 1000;
+    limits.bytes = size + (std::size_t{1} << 17);
     const auto ubj = [](const std::string& text) {
         std::string out("L\0\0\0\0\0\0\0", 8);
         out += static_cast<char>(text.size());
@@ -363,9 +363,11 @@ void refuse_brackets(std::size_t size) {
           bomb{ubj_way + ubj("cats") + "[", "[]", "model.truncated"}, bomb{ubj_way + ubj("trees"), "[", "model.limit_nesting"},
           bomb{ubj_way + ubj("tree_info") + "[", "i\1", "model.limit_items"}}) {
         INFO(begin << " " << repeated);
+        std::string piece;
+        while (piece.size() < (std::size_t{1} << 16)) piece += repeated;
         std::string file = begin;
-        file.reserve(size + repeated.size());
-        while (file.size() < size) file += repeated;
+        file.reserve(size + piece.size());
+        while (file.size() < size) file += piece;
         const std::size_t before = allocated_bytes_so_far();
         const auto read = read_xgboost(file, limits);
         const std::size_t taken = allocated_bytes_so_far() - before;
