@@ -214,7 +214,7 @@ TEST_CASE("every mutation is refused by its own name") {
         {"model.category_boundaries", categories("cat_boundaries=0 1", "cat_boundaries=1 1")},
         {"model.truncated", refusal(whole.substr(0, whole.find("end of trees")))},
         {"model.line_ends", refusal(replaced(good, "label_index=0\n", "label_index=0\r\n"))},
-        {"model.pandas_categories", refusal(good + "\npandas_categorical:[[\"a\", \"b\"]]\n")},
+        {"model.pandas_categories", refusal(good + "\npandas_categorical:[[\"a\", \"b\"]\n")},
         {"model.trailing_data", refusal(good + "\nmore\n")},
         // through the builder
         {"model.feature_range", refusal(tiny("split_feature=0 1", "split_feature=0 2"))},
@@ -230,6 +230,8 @@ TEST_CASE("every mutation is refused by its own name") {
         distinct.insert(got);
     }
     CHECK(distinct.size() == mutants.size());
+    CHECK(read_lightgbm(good + "\npandas_categorical:[[\"a\", \"b\"]]\n"));
+    CHECK(refusal(good + "\npandas_categorical:7\n") == "model.pandas_categories");
 }
 
 TEST_CASE("places and cures are named") {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "opspilot/base/detail/json.hpp"
 #include "opspilot/rank/detail/lightgbm_text.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 
@@ -327,10 +328,11 @@ inline status lightgbm_read_tail(lightgbm_lines& lines) {
         } else if (line.text.starts_with("pandas_categorical:") && !pandas) {
             pandas = true;
             const std::string_view value = line.text.substr(line.text.find(':') + 1);
-            if (value != "null" && value != "[]")
+            // Which names a data frame's codes stood for. Splits are on the codes, so rows of codes score as they do there.
+            const auto names = parse_json(value, error_kind::model);
+            if (!names || !(names->is_null() || names->is_array()))
                 return lightgbm_error("model.pandas_categories", line.at,
-                                      "categories were coded by a data frame, outside the model",
-                                      "train on integer codes of your own");
+                                      fmt::format("{} is no list of categories", quote(value)));
         } else {
             return lightgbm_error("model.trailing_data", line.at, fmt::format("{} after the model's end", quote(line.text)));
         }

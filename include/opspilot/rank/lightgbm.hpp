@@ -17,7 +17,7 @@ namespace opspilot {
 /// Read exactly: every built-in objective (their raw scores) and models without one; several trees per iteration; gbdt, dart,
 /// goss and rf; numerical splits with missing type none, zero and nan; categorical splits; trees of a single leaf.
 /// Refused by name: linear trees (model.linear_tree), other file versions (model.version), unknown objectives
-/// (model.unknown_objective), data-frame categories (model.pandas_categories: their codes live outside the model).
+/// (model.unknown_objective). Categories of a data frame are scored by their codes, as LightGBM scores rows of codes.
 /// Every count is compared with what is there, every key may occur once, no key is unknown, nothing may follow the end;
 /// a truncated file is refused (model.truncated).
 /// Errors: kind model or limit, with "byte N" of the offending text; those of `tree_builder` with tree and node too.
