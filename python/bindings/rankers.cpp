@@ -13,6 +13,7 @@
 
 #include "arrays.hpp"
 #include "errors.hpp"
+#include "explain.hpp"
 #include "module.hpp"
 #include "opspilot/learn/linear.hpp"
 #include "opspilot/rank/catboost.hpp"
@@ -234,6 +235,14 @@ void bind_trees(py::module_& m) {
                 return std::make_unique<actions_handle>(r.scorer(engine), engine, rows);
             },
             py::arg("action_rows"), py::arg("engine") = "")
+        .def(
+            "explainer", [](const tree_handle& r, const std::string& engine) { return make_explainer(r.ensemble(), engine); },
+            py::arg("engine") = "")
+        .def(
+            "path", [](const tree_handle& r, const py::object& row) { return path_of(r.ensemble(), row); }, py::arg("row"))
+        .def(
+            "importance", [](const tree_handle& r, const std::string& kind) { return importance_of(r.ensemble(), kind); },
+            py::arg("kind"))
         .def_property_readonly("bytes", [](tree_handle& r) { return r.scorer("")->bytes(); })
         .def_property_readonly("feature_names", [](const tree_handle& r) { return names_of(r.ensemble().feature_names()); })
         .def_property_readonly("features", [](const tree_handle& r) { return r.ensemble().features(); })
@@ -370,6 +379,7 @@ void bind_linear(py::module_& m) {
 }  // namespace
 
 void bind_rankers(py::module_& m) {
+    bind_explain(m);
     bind_trees(m);
     bind_linear(m);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from opspilot import _core, _sklearn
 from opspilot._arrays import Floats, Rows, numbers, positions, read_content
 from opspilot._describe import Described
+from opspilot._explain import Explanation
 from opspilot._tree_exports import catboost_json, lightgbm_text, xgboost_content
 from opspilot.errors import SchemaError, UsageError
 
@@ -43,6 +44,7 @@ class Ranker(Described):
     def __init__(self, core: _core.TreeRanker, content: bytes) -> None:
         self._core = core
         self._content = content
+        self._explaining: _core.TreeExplainer | None = None  # made when first asked for
 
     @classmethod
     def from_lightgbm(cls, x: Any) -> Self:
@@ -166,6 +168,59 @@ class Ranker(Described):
         if top_k is None:
             return self._core.score_task(task_row, own, pair_rows, rows, engine=engine or "")
         return TopScores(*self._core.score_task(task_row, own, pair_rows, rows, top_k, engine or ""))
+
+    def explain(self, row: Rows) -> Explanation:
+        """Why ``row`` ``(features,)`` scores as it does: ``.base``, ``.contributions`` ``(features,)`` and ``.path``.
+
+        Exact path-dependent TreeSHAP, what LightGBM's ``predict(pred_contrib=True)`` gives (random forests: of the average).
+        Raises ``ModelError`` (model.no_covers) when the model does not say how many training rows reached its nodes.
+        """
+        given = numbers(row, "row", 1).copy()
+        lines = self._explainer().contributions(given[np.newaxis])[0]
+        base, values = lines[:, -1].copy(), np.ascontiguousarray(lines[:, :-1])
+        if self._core.outputs == 1:
+            return Explanation(self.feature_names, float(base[0]), values[0], given, self._core.path)
+        return Explanation(self.feature_names, base, values, given, self._core.path)
+
+    def contributions(self, X: Rows) -> Floats:
+        """Contributions of every feature for every row, the base last: ``(n, features + 1)`` for one output, else
+        ``(n, outputs, features + 1)``. Each line adds up to its score. ``X``, errors: as ``score`` and ``explain``."""
+        columns = getattr(X, "columns", None)
+        if columns is not None:
+            self._check_order([str(name) for name in columns])
+        out = self._explainer().contributions(X)
+        return out[:, 0] if self._core.outputs == 1 else out
+
+    def importance(self, kind: Literal["split", "cover", "contribution"] = "split", X: Rows | None = None) -> Floats:
+        """How much each feature matters, ``(features,)``.
+
+        "split": how many splits ask about it; "cover": the training rows that reached these splits, added up;
+        "contribution": mean magnitude of its contributions over the rows ``X`` (``(outputs, features)`` for several outputs).
+        Gains are not kept with a model.
+        """
+        if kind not in ("split", "cover", "contribution"):
+            raise UsageError(
+                f"no importance is called '{kind}'",
+                code="usage.importance",
+                where="kind",
+                hint="one of: split, cover, contribution",
+            )
+        if (X is not None) != (kind == "contribution"):
+            raise UsageError(
+                f"importance by {kind} {'needs' if X is None else 'takes no'} rows",
+                code="usage.importance",
+                where="X",
+                hint="rows belong to kind='contribution'",
+            )
+        if X is None:
+            return self._core.importance(kind)
+        out = self._explainer().mean_magnitudes(X)
+        return out[0] if self._core.outputs == 1 else out
+
+    def _explainer(self) -> _core.TreeExplainer:
+        if self._explaining is None:
+            self._explaining = self._core.explainer()
+        return self._explaining
 
     @property
     def feature_names(self) -> list[str]:

@@ -3,7 +3,8 @@
     pip install lightgbm==4.7.0 numpy && python tests/rank/make_fixtures.py
 
 Each NAME.txt is a model; NAME.rows holds "rows features outputs", then one line per row: its values and the scores of
-predict(raw_score=True) (of the average for random forests), as hexadecimal doubles.
+predict(raw_score=True) (of the average for random forests), as hexadecimal doubles. NAME.contributions holds "rows values",
+then predict(pred_contrib=True) of the first rows, likewise.
 """
 
 from pathlib import Path
@@ -94,6 +95,20 @@ def write(name: str, seed: int, rounds: int, categories: list[int], **parameters
             out.write(" ".join(float(v).hex() for v in row) + "\n")
 
 
+def write_contributions(name: str, count: int = 16) -> None:
+    """Contributions of a frozen model's first rows."""
+    model = lgb.Booster(model_file=HERE / f"{name}.txt")
+    lines = (HERE / f"{name}.rows").read_text().splitlines()[1 : count + 1]
+    rows = np.array([[float.fromhex(word) for word in line.split()] for line in lines])[:, : model.num_feature()]
+    values = model.predict(rows, pred_contrib=True)
+    if "\naverage_output\n" in model.model_to_string():
+        values = values / model.current_iteration()
+    with (HERE / f"{name}.contributions").open("w") as out:
+        out.write(f"{len(values)} {values.shape[1]}\n")
+        for row in values:
+            out.write(" ".join(float(v).hex() for v in row) + "\n")
+
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     write("lambdarank", 1, 12, [4], objective="lambdarank", num_leaves=16)
@@ -103,3 +118,5 @@ if __name__ == "__main__":
     write("zero_as_missing", 5, 8, [4], objective="regression", zero_as_missing=True, num_leaves=10)
     write("no_missing", 6, 8, [], objective="regression_l1", use_missing=False, num_leaves=10, max_bin=31)
     write("one_leaf", 7, 3, [], objective="binary", min_data_in_leaf=1000)
+    for path in sorted(HERE.glob("*.rows")):
+        write_contributions(path.stem)

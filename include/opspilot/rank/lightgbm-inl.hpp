@@ -71,7 +71,7 @@ inline constexpr double lightgbm_zero = 1e-35F;
 /// Arrays of one tree, kept between trees.
 struct lightgbm_scratch {
     std::vector<std::uint32_t> features, boundaries, words;
-    std::vector<double> thresholds, values, ignored;
+    std::vector<double> thresholds, values, ignored, split_counts, leaf_counts;
     std::vector<std::int32_t> left, right;
     std::vector<std::uint32_t> decisions;
 };
@@ -277,10 +277,11 @@ inline status lightgbm_read_tree(lightgbm_lines& lines, std::size_t index, std::
             return lightgbm_error("model.count", keys[k].at, fmt::format("'{}' in a tree with num_cat=0", keys.name(k)));
     }
     for (const std::size_t k : {t_gain, t_inner_value, t_inner_weight, t_inner_count})
-        if (keys[k].given) OPSPILOT_CHECK(lightgbm_numbers(keys[k], keys.name(k), leaves - 1, s.ignored));
+        if (keys[k].given)
+            OPSPILOT_CHECK(lightgbm_numbers(keys[k], keys.name(k), leaves - 1, k == t_inner_count ? s.split_counts : s.ignored));
     for (const std::size_t k : {t_leaf_weight, t_leaf_count})
         if (keys[k].given && !(leaves == 1 && keys[k].text.empty()))
-            OPSPILOT_CHECK(lightgbm_numbers(keys[k], keys.name(k), leaves, s.ignored));
+            OPSPILOT_CHECK(lightgbm_numbers(keys[k], keys.name(k), leaves, k == t_leaf_count ? s.leaf_counts : s.ignored));
     if (keys[t_shrinkage].given)
         if (auto shrinkage = lightgbm_number<double>(keys[t_shrinkage].text, keys[t_shrinkage].at, "shrinkage"); !shrinkage)
             return std::move(shrinkage).error();
@@ -293,6 +294,11 @@ inline status lightgbm_read_tree(lightgbm_lines& lines, std::size_t index, std::
     }
     if (leaves > 1) OPSPILOT_CHECK(lightgbm_read_splits(keys, leaves, sets, s, builder));
     for (std::uint32_t k = 0; k < leaves; ++k) OPSPILOT_CHECK(builder.leaf(leaves - 1 + k, s.values[k]));
+    // Counts of training rows, which is what pred_contrib weighs by; a single leaf has nothing to weigh.
+    if (leaves > 1 && keys[t_inner_count].given && keys[t_leaf_count].given) {
+        for (std::uint32_t i = 0; i < leaves - 1; ++i) OPSPILOT_CHECK(builder.cover(i, s.split_counts[i]));
+        for (std::uint32_t k = 0; k < leaves; ++k) OPSPILOT_CHECK(builder.cover(leaves - 1 + k, s.leaf_counts[k]));
+    }
     return builder.end_tree();
 }
 

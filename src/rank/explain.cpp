@@ -1,0 +1,1 @@
+#include "opspilot/rank/explain-inl.hpp"
