@@ -12,9 +12,11 @@ _STYLE = """<style>
 svg { font: 13px system-ui, sans-serif; background: #fff }
 text { fill: #24292f } .tick, .note, .value { font-size: 12px } .tick, .note { fill: #57606a }
 .grid { stroke: #d0d7de } .axis { stroke: #8c959f } .ours { fill: #0969da } .rival { fill: #afb8c1 }
+.curve-ours { stroke: #0969da; stroke-width: 2 } .curve-rival { stroke: #8c959f; stroke-width: 2 }
 @media (prefers-color-scheme: dark) {
   svg { background: #0d1117 } text { fill: #e6edf3 } .tick, .note { fill: #8d96a0 }
   .grid { stroke: #30363d } .axis { stroke: #6e7681 } .ours { fill: #4493f8 } .rival { fill: #484f58 }
+  .curve-ours { stroke: #4493f8 } .curve-rival { stroke: #6e7681 }
 }
 </style>"""
 _ROW, _LEFT = 26, 250
@@ -51,6 +53,43 @@ def bars(facts: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
     plot.text(8, 20, "2,000 candidates, 500 trees of 64 leaves, one thread: times faster than LightGBM", "label")
     load = facts["load_average"][0]
     plot.text(8, plot.height - 10, f"{facts['processor']}; smallest times; load average {load}. * a model of its own", "note")
+    return _standing_alone(plot)
+
+
+def lines(facts: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str:
+    """Microseconds a row by number of trees, one line per system."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for e in entries:
+        if "min_ms" in e or "us" in e:
+            curves.setdefault(e["system"], []).append((e["trees"], e.get("min_ms", e.get("us"))))
+    plot = Plot(
+        title="microseconds a row, one row a call, by number of trees",
+        width=760,
+        height=340,
+        left=60,
+        right=240,
+        top=34,
+        bottom=56,
+    )
+    values = [us for points in curves.values() for _, us in points]
+    x = plot.x_scale(0, max(trees for points in curves.values() for trees, _ in points))
+    low, high = math.log10(min(values) * 0.8), math.log10(max(values) * 1.2)
+    y = plot.y_scale(low, high)
+    for tick in (m * 10.0**p for p in range(-1, 5) for m in (1, 2, 5)):
+        if low <= math.log10(tick) <= high:
+            plot.line([(plot.left, y(math.log10(tick))), (plot.width - plot.right, y(math.log10(tick)))], "grid")
+            plot.text(plot.left - 7, y(math.log10(tick)) + 4, f"{tick:g} µs", "tick", "end")
+    plot.x_axis(x, "trees of 64 leaves")
+    for name, points in curves.items():
+        ours = name.startswith("opspilot")
+        plot.line([(x(trees), y(math.log10(us))) for trees, us in points], "curve-ours" if ours else "curve-rival")
+        plot.text(x(points[-1][0]) + 6, y(math.log10(points[-1][1])) + 4, name, "value")
+    plot.text(8, 20, "One row a call, every call another row, one thread: microseconds a row", "label")
+    plot.text(8, plot.height - 4, f"{facts['processor']}; smallest times; load average {facts['load_average'][0]}", "note")
+    return _standing_alone(plot)
+
+
+def _standing_alone(plot: Plot) -> str:
     return plot.svg().replace(">", f">{_STYLE}", 1) + "\n"
 
 
