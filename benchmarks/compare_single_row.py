@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""One row at a time: opspilot beside LightGBM's fast call for a single row, its Booster and lleaves, in turn, on one pinned thread.
-Every call gets another row; the figures are microseconds a row.
+"""One row at a time: opspilot beside LightGBM's fast call for a single row, its Booster and lleaves, in turn, on one pinned
+thread. Every call gets another row; the figures are microseconds a row.
 
 compare_single_row.py [--quick] [--trees N ...] [--json FILE] [--picture FILE]   (the package and LightGBM must be installed)
 """
@@ -34,16 +34,10 @@ def fast_call(rivals: Rivals) -> Contender:
 
     library, booster, rows = lightgbm.basic._LIB, rivals.booster, rivals.rows64
     fast, one, length = ctypes.c_void_p(), ctypes.c_double(), ctypes.c_int64()
-    raw, float64, width = ctypes.c_int(1), ctypes.c_int(1), ctypes.c_int32(rows.shape[1])
+    raw, from_tree, all_trees, float64 = (ctypes.c_int(value) for value in (1, 0, -1, 1))
+    width, parameters = ctypes.c_int32(rows.shape[1]), ctypes.c_char_p(b"num_threads=1")
     failed = library.LGBM_BoosterPredictForMatSingleRowFastInit(
-        booster._handle,
-        raw,
-        ctypes.c_int(0),
-        ctypes.c_int(-1),
-        float64,
-        width,
-        ctypes.c_char_p(b"num_threads=1"),
-        ctypes.byref(fast),
+        booster._handle, raw, from_tree, all_trees, float64, width, parameters, ctypes.byref(fast)
     )
     if failed:
         raise RuntimeError("LightGBM refuses its fast call")

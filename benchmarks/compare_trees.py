@@ -20,8 +20,8 @@ from typing import Any
 
 import measuring  # before numpy
 import numpy as np
-from measuring import Absent, Contender, Entry, attempt, measure, timed
-from other_models import others
+from measuring import Absent, Array, Contender, Entry, attempt, measure, timed
+from other_models import Other, others
 from own_models import cases as own_cases
 from picture import bars
 from reference_model import CANDIDATES, Reference, check, is_kept, reference
@@ -119,14 +119,13 @@ class Comparison:
         out = []
         for other in others(self.quick):
             rivals = Rivals(other.path, other.rows, other.rows.astype(np.float32), compile_slow=False)
-            ranker, seconds = timed(lambda path=other.path: Ranker.from_lightgbm(path))
-            ours = Contender("opspilot", lambda r=ranker, x=other.rows: r.score(x), rivals.expected, True, prepared_s=seconds)
+            ours = _ours(other, rivals.expected)
             out += self.measured(f"{other.name} ({len(other.rows):,} rows)", [rivals.lightgbm(), ours], 0.15)
         return out
 
     def threads(self) -> list[Entry]:
-        """Two host threads, each with its own workspace, beside LightGBM with two: rows a second, two over one. Others' load takes
-        from the wall; what a thread shares with the other one shows in its own processor time."""
+        """Two host threads, each with its own workspace, beside LightGBM with two: rows a second, two over one. Others'
+        load takes from the wall; what a thread shares with the other one shows in its own processor time."""
         case, calls = "two threads", 20 if self.quick else 60
         if len(measuring.PROCESSORS) < 2:
             return [{"case": case, "system": "opspilot", "absent": "one processor"}]
@@ -140,14 +139,10 @@ class Comparison:
             os.sched_setaffinity(0, measuring.PROCESSORS[-1:])
         wall, own = 2 * one.wall / two.wall, 2 * one.processor / two.processor
         theirs = alone.wall / both.wall
+        rival = f"{theirs:.2f} × the rows a second of one"
         fact = f"{wall:.2f} × the rows a second of one, {own:.2f} × by processor time (wanted: 1.9)"
         return [
-            {
-                "case": case,
-                "system": "LightGBM, num_threads=2",
-                "gain": theirs,
-                "fact": f"{theirs:.2f} × the rows a second of one",
-            },
+            {"case": case, "system": "LightGBM, num_threads=2", "gain": theirs, "fact": rival},
             {"case": case, "system": "opspilot, two host threads", "gain": wall, "gain_processor": own, "fact": fact},
         ]
 
@@ -158,6 +153,11 @@ class Comparison:
         facts = {"bytes": size, "text_bytes": len(text), "prepared_s": seconds}
         fact = f"{size / 1e6:.2f} MB, {size / len(text):.2f} × its text file; made in {seconds:.3f} s (wanted: 0.1)"
         return [{"case": "memory and preparation", "system": "opspilot", **facts, "fact": fact}]
+
+
+def _ours(other: Other, expected: Array) -> Contender:
+    ranker, seconds = timed(lambda: Ranker.from_lightgbm(other.path))
+    return Contender("opspilot", lambda: ranker.score(other.rows), expected, True, prepared_s=seconds)
 
 
 @dataclass(frozen=True)

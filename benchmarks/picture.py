@@ -62,15 +62,8 @@ def lines(facts: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> str
     for e in entries:
         if "min_ms" in e or "us" in e:
             curves.setdefault(e["system"], []).append((e["trees"], e.get("min_ms", e.get("us"))))
-    plot = Plot(
-        title="microseconds a row, one row a call, by number of trees",
-        width=760,
-        height=340,
-        left=60,
-        right=240,
-        top=34,
-        bottom=56,
-    )
+    title = "microseconds a row, one row a call, by number of trees"
+    plot = Plot(title, width=760, height=340, left=60, right=240, top=34, bottom=56)
     values = [us for points in curves.values() for _, us in points]
     x = plot.x_scale(0, max(trees for points in curves.values() for trees, _ in points))
     low, high = math.log10(min(values) * 0.8), math.log10(max(values) * 1.2)

@@ -148,7 +148,7 @@ def check(made: Reference) -> dict[str, Any]:
     shares = [float(np.mean(group == g)) for g in range(3)]
     real = [j for g in range(3) for j in range(ends[g] - WIDTHS[g] + FLAGS[g], ends[g])]
     distinct = [len(np.unique(threshold[feature == j])) for j in range(sum(WIDTHS))]
-    facts = {
+    facts: dict[str, Any] = {
         "splits": len(feature),
         "shares": [round(share, 4) for share in shares],
         "median_thresholds": float(np.median([distinct[j] for j in real])),
