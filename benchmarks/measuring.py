@@ -93,24 +93,15 @@ def measure(case: str, contenders: Sequence[Contender | Absent], seconds: float,
             entries.append({"case": case, "system": given.name, "absent": given.reason})
             continue
         own = times[given.name]
-        entries.append(
-            {
-                "case": case,
-                "system": given.name,
-                "version": given.version,
-                "baseline": live[0].name,
-                **own,
-                "ratio_min": base["min_ms"] / own["min_ms"],
-                "ratio_median": base["median_ms"] / own["median_ms"],
-                "calls": len(taken[given.name]),
-                "scores": agreement[given.name],
-                "prepared_s": given.prepared_s,
-            }
-        )
+        entry: Entry = {"case": case, "system": given.name, "version": given.version, "baseline": live[0].name}
+        entry |= own | {"calls": len(taken[given.name]), "scores": agreement[given.name], "prepared_s": given.prepared_s}
+        entry["ratio_min"] = base["min_ms"] / own["min_ms"]
+        entry["ratio_median"] = base["median_ms"] / own["median_ms"]
+        entries.append(entry)
     return entries
 
 
-def _summary(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+def _summary(pairs: Sequence[tuple[float, float]]) -> Entry:
     processor, wall = zip(*pairs, strict=True)
     return {
         "min_ms": 1e3 * min(processor),

@@ -126,8 +126,8 @@ def _ydf(rows32: Array, train: bool) -> list[Contender | Absent]:
         import ydf
 
         path = _kept("ydf", version_of("ydf"), "", train)
+        ydf.verbose(0)
         if not path.exists():
-            ydf.verbose(0)
             rows, labels = training_set()
             learner = ydf.GradientBoostedTreesLearner(
                 label="grade",
@@ -144,7 +144,7 @@ def _ydf(rows32: Array, train: bool) -> list[Contender | Absent]:
         data = ydf.create_vertical_dataset(
             {"x": rows32}, data_spec=model.data_spec(), required_columns=model.input_feature_names()
         )
-        engine = model.list_compatible_engines()[0]
+        engine = model.list_compatible_engines()[0].removeprefix("GradientBoostedTrees")
         return Contender(
             f"YDF {engine}",
             lambda: model.predict(data, num_threads=1),

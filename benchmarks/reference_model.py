@@ -83,6 +83,22 @@ def reference(trees: int = 500) -> Reference:
     return made
 
 
+def of_trees(trees: int) -> Path:
+    """The reference model's first trees, or all of them and more after them."""
+    whole = reference().path
+    if trees == 500:
+        return whole
+    path = whole.with_name(f"{whole.stem}-of-{trees}.txt")
+    if not path.exists():
+        import lightgbm
+
+        if trees < 500:
+            lightgbm.Booster(model_file=str(whole)).save_model(str(path), num_iteration=trees)
+        else:
+            train(*training_set(), trees - 500, path, begin=whole)
+    return path
+
+
 def is_kept() -> bool:
     """Whether the whole model was trained before."""
     return any(CACHE.glob("reference-500-*.txt"))
@@ -132,7 +148,7 @@ def check(made: Reference) -> dict[str, Any]:
     shares = [float(np.mean(group == g)) for g in range(3)]
     real = [j for g in range(3) for j in range(ends[g] - WIDTHS[g] + FLAGS[g], ends[g])]
     distinct = [len(np.unique(threshold[feature == j])) for j in range(sum(WIDTHS))]
-    facts = {
+    facts: dict[str, Any] = {
         "splits": len(feature),
         "shares": [round(share, 4) for share in shares],
         "median_thresholds": float(np.median([distinct[j] for j in real])),

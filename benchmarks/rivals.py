@@ -50,9 +50,13 @@ class Rivals:
         }
         return [attempt(name, make) for name, make in makers.items()]
 
+    def kept(self, name: str, suffix: str) -> Path:
+        """Where a compiled model is kept."""
+        return CACHE / f"{self.path.stem}.{name}-{version_of(name)}{suffix}"
+
     def _compiled(self, name: str, suffix: str) -> Path:
-        """Where a compiled model is kept. Raises when it is not there and this run has no minutes for it."""
-        kept = CACHE / f"{self.path.stem}.{name}-{version_of(name)}{suffix}"
+        """The same. Raises when it is not there and this run has no minutes for it."""
+        kept = self.kept(name, suffix)
         if not kept.exists() and not self.slow:
             raise LaterError("compiles for minutes: only in the full form, or once it is kept")
         return kept
