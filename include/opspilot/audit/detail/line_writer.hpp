@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -89,7 +90,7 @@ private:
     void digits(Number value) {
         char buffer[32];
         const auto end = std::to_chars(buffer, buffer + sizeof buffer, value);
-        out_.append(buffer, end.ptr);
+        out_.append(buffer, static_cast<std::size_t>(end.ptr - buffer));
     }
     void escape(std::string_view value) {
         constexpr char hex[] = "0123456789abcdef";
