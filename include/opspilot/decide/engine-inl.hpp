@@ -85,8 +85,9 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
                                       workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
-                              {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
+    return detail::decide_one(
+        ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
+        {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain}, out);
 }
 
 OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
@@ -94,8 +95,9 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    return detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                               {.widest = options.widest, .staged = options.staged, .killed = killed()}, sink);
+    return detail::decide_many(
+        ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+        {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain}, sink);
 }
 
 OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
