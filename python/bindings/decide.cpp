@@ -80,6 +80,32 @@ py::list ranked_list(const decision& d) {
     return out;
 }
 
+/// None when it was not asked for.
+py::object explanation_dict(const decision& d) {
+    const decision_explanation& e = d.explanation;
+    if (!e.asked) return py::none();
+    py::dict out;
+    const bool made = e.missing.empty();
+    out["action"] = text_or_none(e.action);
+    out["missing"] = text_or_none(e.missing);
+    out["stage"] = made ? text_or_none(e.of_score.stage) : py::object(py::none());
+    out["method"] = made ? text_or_none(e.of_score.method) : py::object(py::none());
+    out["score"] = made ? number_or_none(e.of_score.score) : py::object(py::none());
+    out["base"] = made ? number_or_none(e.of_score.base) : py::object(py::none());
+    py::list parts;
+    if (made)
+        for (const score_part& part : e.of_score.parts) {
+            py::dict entry;
+            entry["feature"] = text(part.feature);
+            entry["contribution"] = part.contribution;
+            entry["personal"] = part.personal;
+            parts.append(entry);
+        }
+    out["contributions"] = parts;
+    out["others"] = made ? number_or_none(e.of_score.others) : py::object(py::none());
+    return out;
+}
+
 py::dict versions_dict(const version_set& v) {
     py::dict out;
     out["bundle"] = v.bundle;
@@ -248,6 +274,7 @@ void bind_decide(py::module_& m) {
         .def_property_readonly("ranked", [](const decision& d) { return ranked_list(d); })
         .def_property_readonly("reasons", [](const decision& d) { return reason_list(d.reasons); })
         .def_property_readonly("rung", [](const decision& d) { return text(name(d.rung)); })
+        .def_property_readonly("explanation", [](const decision& d) { return explanation_dict(d); })
         .def_property_readonly("stage", [](const decision& d) { return text(d.stage); })
         .def_property_readonly("task_id", [](const decision& d) { return text_or_none(d.task_id); })
         .def_property_readonly("client", [](const decision& d) { return text_or_none(d.client); })
@@ -294,11 +321,11 @@ void bind_decide(py::module_& m) {
         .def(py::init<const bundle_handle&>())
         .def("decide",
              [](engine_handle& e, const py::object& task, const py::object& candidates, const py::object& now,
-                const std::string& rung) {
+                const std::string& rung, bool explain) {
                  const rows_from_python tasks(task, "task");
                  const rows_from_python rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);
-                 const decide_options options{.widest = rung_from(rung)};
+                 const decide_options options{.widest = rung_from(rung), .explain = explain};
                  auto out = std::make_unique<decision>();
                  status done = [&] {
                      const py::gil_scoped_release unlocked;

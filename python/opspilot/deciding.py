@@ -215,6 +215,17 @@ class Decision(Described):
         return self._core.rung
 
     @property
+    def explanation(self) -> dict[str, Any] | None:
+        """What made the score of the best candidate, when ``explain=True`` asked for it: ``score`` is ``base`` plus the
+        ``contributions`` (the ten largest, by feature; never their values) plus ``others``.
+
+        Trees are explained by exact TreeSHAP, linear models by weight times value; where a stage has no contributions (text
+        classifiers, choice models, scores of the host) ``missing`` names why. ``record`` leaves out features that are made
+        from personal fields: they count among the others there.
+        """
+        return self._core.explanation
+
+    @property
     def stage(self) -> str:
         """Rollout stage of the bundle."""
         return self._core.stage
@@ -228,7 +239,8 @@ class Decision(Described):
         return self._core.record(top)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values."""
+        """Everything as plain values; ``explanation`` only when it was asked for."""
+        explained = self.explanation
         return {
             "id": self.id,
             "verdict": self.verdict,
@@ -252,6 +264,7 @@ class Decision(Described):
                 }
                 for c in self.ranked
             ],
+            **({} if explained is None else {"explanation": explained}),
             "versions": self.versions,
         }
 
@@ -293,13 +306,12 @@ class Engine(Described):
 
         ``task``: a mapping or JSON bytes. ``candidates``: a table or a list of mappings; None generates them from the
         catalogue. ``now``: integer microseconds since 1970 UTC or an aware datetime. ``rung`` is the highest rung to use.
+        ``explain`` adds an ``explanation`` of the best candidate's score to the decision and its record.
         Raises ``SchemaError``, ``LimitError`` or ``UsageError`` on bad input; the engine stays as it was.
         """
-        if deadline_ms is not None or explain:
-            raise UsageError(
-                "deadline_ms and explain are not part of this release", code="usage.option", where="decide", hint="leave them out"
-            )
-        made = Decision(self._core.decide(task, candidates, now, rung))
+        if deadline_ms is not None:
+            raise UsageError("deadline_ms is not part of this release", code="usage.option", where="decide", hint="leave it out")
+        made = Decision(self._core.decide(task, candidates, now, rung, explain))
         if self._audit is not None:
             self._audit(made.record())
         return made

@@ -199,6 +199,56 @@ TEST_CASE("the reader is strict: every key, of its kind, and no other") {
     CHECK(refused(d).where == "/ranked/1/reasons/0");
 }
 
+TEST_CASE("an explanation stands in the line when there is one, and reads back") {
+    example e;
+    CHECK_FALSE(read_record(e.line())->explained);
+    const std::array<record_explanation::part, 2> parts{{{"amount", -1.5}, {"kind=\"x\"", 0.1}}};
+    record_explanation why{.action = "close",
+                           .stage = "rank",
+                           .method = "tree_shap",
+                           .missing = {},
+                           .score = 0.75,
+                           .base = 2,
+                           .others = 0.15,
+                           .contributions = parts};
+    e.r.explanation = &why;
+    CHECK(
+        e.line().find(R"("explanation":{"action":"close","stage":"rank","method":"tree_shap","missing":"","score":0.75,"base":2,)"
+                      R"("contributions":[{"feature":"amount","contribution":-1.5},{"feature":"kind=\"x\"","contribution":0.1}],)"
+                      R"("others":0.15},"fields":)") != std::string::npos);
+    const auto read = read_record(e.line());
+    REQUIRE(read);
+    REQUIRE(read->explained);
+    CHECK(read->explained->action == "close");
+    CHECK(read->explained->score == 0.75);
+    CHECK(read->explained->others == 0.15);
+    REQUIRE(read->explained->contributions.size() == 2);
+    CHECK(read->explained->contributions[1].feature == "kind=\"x\"");
+    CHECK(read->explained->contributions[0].contribution == -1.5);
+
+    const json original = json::parse(e.line());
+    for (const auto& [key, value] : original.at("explanation").items()) {
+        json d = original;
+        d["explanation"].erase(key);
+        CHECK(read_record(d.dump()).error().code == "audit.missing_field");
+    }
+    json d = original;
+    d["explanation"]["contributions"][1]["value"] = 3;
+    CHECK(read_record(d.dump()).error().code == "audit.unknown_field");
+    CHECK(read_record(d.dump()).error().where == "/explanation/contributions/1/value");
+    d = original;
+    d["explanation"]["contributions"][0]["contribution"] = "x";
+    CHECK(read_record(d.dump()).error().code == "audit.wrong_kind");
+
+    record_explanation none;
+    none.missing = "explanation.rung";
+    e.r.explanation = &none;
+    const auto without = read_record(e.line());
+    REQUIRE(without);
+    CHECK(without->explained->missing == "explanation.rung");
+    CHECK_FALSE(without->explained->score);
+}
+
 TEST_CASE("no change of one byte crashes the reader, no shortened line reads") {
     const std::string line = example().line();
     for (std::size_t i = 0; i + 1 < line.size(); ++i) {

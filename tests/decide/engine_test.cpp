@@ -304,6 +304,44 @@ TEST_CASE("personal fields never reach the record") {
     CHECK(read->ranked.size() == 2);
 }
 
+TEST_CASE("an explanation is made on request, and adds up to the score") {
+    const engine e(world::load());
+    const std::string_view task = R"({"intent": "billing", "amount": 10})";
+    workspace ws;
+    decision d;
+    REQUIRE(e.decide(task, {}, now_us, ws, d, {.explain = true}));
+    const decision_explanation& why = d.explanation;
+    REQUIRE(why.asked);
+    CHECK(why.missing.empty());
+    CHECK(why.action == d.ranked[0].action);
+    CHECK(why.of_score.method == "linear");
+    CHECK_FALSE(why.of_score.parts.empty());
+    double sum = why.of_score.base + why.of_score.others;
+    for (const score_part& part : why.of_score.parts) {
+        CHECK_FALSE(part.personal);
+        sum += part.contribution;
+    }
+    CHECK(sum == Approx(why.of_score.score));
+    std::string line;
+    d.write_record(line);
+    const auto read = read_record(line);
+    REQUIRE(read);
+    REQUIRE(read->explained);
+    CHECK(read->explained->contributions.size() == why.of_score.parts.size());
+    CHECK(read->explained->contributions[0].feature == why.of_score.parts[0].feature);
+    const std::string id = d.id;
+
+    REQUIRE(e.decide(task, {}, now_us, ws, d));  // the same decision object, not asked this time
+    CHECK_FALSE(d.explanation.asked);
+    CHECK(d.id == id);
+    line.clear();
+    d.write_record(line);
+    CHECK(line.find("explanation") == std::string::npos);
+
+    CHECK(decided(e, task, {}, {.widest = rung::baseline, .explain = true}).explanation.missing == "explanation.rung");
+    CHECK(decided(e, R"({"intent": "other"})", {}, {.explain = true}).explanation.missing == "explanation.no_candidate");
+}
+
 TEST_CASE("swap and rollback publish whole bundles") {
     engine e(world::load());
     const std::string first = e.current()->fingerprint();

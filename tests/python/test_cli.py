@@ -53,6 +53,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return out, one_object(done)
 
 
+def test_explain_names_what_made_the_score(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, _ = demo
+    golden = (out / "bundle" / "golden.jsonl").read_text(encoding="utf-8").splitlines()
+    row = json.loads(golden[0])
+    task = tmp_path / "task.json"
+    task.write_text(json.dumps(row["task"]))
+    done = opspilot("explain", out / "bundle.opspilot", "--task", task, "--now", row["now"], "--json")
+    assert done.returncode == 0, done.stderr
+    made = one_object(done)
+    assert made["method"] == "tree_shap"
+    parts = sum(part["contribution"] for part in made["contributions"])
+    assert made["base"] + parts + made["others"] == pytest.approx(made["score"])
+    text = opspilot("explain", out / "bundle.opspilot", "--task", task, "--now", row["now"])
+    assert text.returncode == 0
+    assert made["contributions"][0]["feature"] in text.stdout
+
+
 @pytest.fixture
 def policy(tmp_path: Path) -> Path:
     file = tmp_path / "rules.json"

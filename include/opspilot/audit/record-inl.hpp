@@ -56,6 +56,51 @@ inline result<parsed_record::candidate> read_candidate(const json& node, std::st
     return out;
 }
 
+inline void write_explanation(line_writer& line, const record_explanation& e) {
+    line.key("explanation");
+    line.open('{');
+    line.key("action"), line.text(e.action);
+    line.key("stage"), line.text(e.stage);
+    line.key("method"), line.text(e.method);
+    line.key("missing"), line.text(e.missing);
+    line.key("score"), line.number(e.score);
+    line.key("base"), line.number(e.base);
+    line.key("contributions");
+    line.open('[');
+    for (const record_explanation::part& part : e.contributions) {
+        line.open('{');
+        line.key("feature"), line.text(part.feature);
+        line.key("contribution"), line.number(part.contribution);
+        line.close('}');
+    }
+    line.close(']');
+    line.key("others"), line.number(e.others);
+    line.close('}');
+}
+
+inline result<parsed_record::explanation> read_explanation(const json& node) {
+    constexpr std::string_view where = "/explanation";
+    OPSPILOT_CHECK(check_object(node, record_explanation_table, where, error_kind::audit));
+    parsed_record::explanation out;
+    out.action = node.at("action").get<std::string>();
+    out.stage = node.at("stage").get<std::string>();
+    out.method = node.at("method").get<std::string>();
+    out.missing = node.at("missing").get<std::string>();
+    OPSPILOT_TRY(out.score, read_number(node, "score", where));
+    OPSPILOT_TRY(out.base, read_number(node, "base", where));
+    OPSPILOT_TRY(out.others, read_number(node, "others", where));
+    const json& list = node.at("contributions");
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string at = pointer(pointer(where, "contributions"), i);
+        OPSPILOT_CHECK(check_object(list[i], record_part_table, at, error_kind::audit));
+        parsed_record::explanation::part part;
+        part.feature = list[i].at("feature").get<std::string>();
+        OPSPILOT_TRY(part.contribution, read_number(list[i], "contribution", at));
+        out.contributions.push_back(std::move(part));
+    }
+    return out;
+}
+
 inline status read_versions(const json& node, parsed_record& out) {
     OPSPILOT_CHECK(check_object(node, record_version_table, "/versions", error_kind::audit));
     out.bundle = node.at("bundle").get<std::string>();
@@ -115,6 +160,9 @@ OPSPILOT_INLINE result<parsed_record> record_of(const json& root) {
     out.rung = root.at("rung").get<std::string>();
     OPSPILOT_CHECK(read_versions(root.at("versions"), out));
     OPSPILOT_CHECK(read_lists(root, out));
+    if (root.contains("explanation")) {
+        OPSPILOT_TRY(out.explained, read_explanation(root.at("explanation")));
+    }
     out.fields = root.at("fields").dump();
     return out;
 }
@@ -171,6 +219,7 @@ OPSPILOT_INLINE void write_json(const record& r, std::string& out) {
         line.close('}');
     }
     line.close(']');
+    if (r.explanation != nullptr) detail::write_explanation(line, *r.explanation);
     line.key("fields"), line.raw(r.fields.empty() ? std::string_view("{}") : r.fields);
     line.close('}');
     out += '\n';

@@ -35,6 +35,21 @@ struct record_candidate {
     std::span<const record_reason> reasons;
 };
 
+/// What made the score of the best candidate: score = base + Σ contributions + others. Names and numbers, no values.
+struct record_explanation {
+    struct part {
+        std::string_view feature;
+        double contribution = 0;
+    };
+    std::string_view action, stage;
+    std::string_view method;   ///< "tree_shap", "linear", or "" when there is none
+    std::string_view missing;  ///< code of why there is none, else ""
+    double score = std::numeric_limits<double>::quiet_NaN();
+    double base = std::numeric_limits<double>::quiet_NaN();
+    double others = std::numeric_limits<double>::quiet_NaN();
+    std::span<const part> contributions;  ///< the largest first
+};
+
 /// A decision as it is logged. A view: all texts and spans belong to the caller and are only read while writing.
 /// Doubles that are not finite are written as null, which is how "no threshold" and "no propensity" read.
 struct record {
@@ -55,9 +70,10 @@ struct record {
     std::span<const std::string_view> degraded;                                                      ///< what was not available
     std::string_view bundle, bundle_version, schema, features, model, policy, calibration, library;  ///< versions
     std::span<const record_reason> reasons;
-    std::uint64_t candidates = 0;              ///< how many were ranked; `ranked` may hold the best of them only
-    std::span<const record_candidate> ranked;  ///< best first
-    std::string_view fields;                   ///< the task's recordable fields, a JSON object; "" = none
+    std::uint64_t candidates = 0;                     ///< how many were ranked; `ranked` may hold the best of them only
+    std::span<const record_candidate> ranked;         ///< best first
+    const record_explanation* explanation = nullptr;  ///< null: none was asked for, and the line has no such key
+    std::string_view fields;                          ///< the task's recordable fields, a JSON object; "" = none
 };
 
 /// Version of the form of a line, written as "v".
@@ -81,6 +97,15 @@ struct parsed_record {
         bool allowed = true;
         std::vector<reason> reasons;
     };
+    struct explanation {
+        struct part {
+            std::string feature;
+            std::optional<double> contribution;
+        };
+        std::string action, stage, method, missing;
+        std::optional<double> score, base, others;
+        std::vector<part> contributions;
+    };
     std::string id;
     std::int64_t time_us = 0;
     std::string client, task, stage;
@@ -93,10 +118,11 @@ struct parsed_record {
     std::vector<reason> reasons;
     std::uint64_t candidates = 0;
     std::vector<candidate> ranked;
+    std::optional<explanation> explained;
     std::string fields;  ///< compact JSON object, keys sorted
 };
 
-/// Reads one line (with or without its newline). Every key must be there, of its kind, and no other.
+/// Reads one line (with or without its newline). Every key but "explanation" must be there, of its kind, and no other.
 /// Errors: kind audit: .json_syntax, .utf8, .unknown_field, .missing_field, .wrong_kind, .bad_choice (a line of another type
 /// too), .json_size, .version.
 [[nodiscard]] OPSPILOT_API result<parsed_record> read_record(std::string_view line);

@@ -67,6 +67,29 @@ OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) c
     r.reasons = reasons;
     r.candidates = ranked.size();
     r.ranked = std::span(best).first(listed);
+    record_explanation e;
+    std::array<record_explanation::part, decision_explanation::listed> parts;
+    if (explanation.asked) {
+        e.action = explanation.action;
+        e.missing = explanation.missing;
+        if (e.missing.empty()) {
+            const score_explanation& made = explanation.of_score;
+            e.stage = made.stage;
+            e.method = made.method;
+            e.score = made.score;
+            e.base = made.base;
+            e.others = made.others;
+            std::size_t named = 0;
+            for (const score_part& part : made.parts) {
+                if (part.personal)
+                    e.others += part.contribution;
+                else
+                    parts[named++] = {part.feature, part.contribution};
+            }
+            e.contributions = std::span(parts).first(named);
+        }
+        r.explanation = &e;
+    }
     r.fields = task_json_;
     write_json(r, out);
 }

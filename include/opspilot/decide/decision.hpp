@@ -12,6 +12,7 @@
 #include "opspilot/audit/record.hpp"
 #include "opspilot/base/config.hpp"
 #include "opspilot/policy/verdict.hpp"
+#include "opspilot/rank/pipeline.hpp"
 
 namespace opspilot {
 
@@ -37,6 +38,17 @@ struct ranked_candidate {
     std::uint32_t first_reason = 0, reasons = 0;  ///< range in `decision::candidate_reasons`
 };
 
+/// What made the score of the best candidate, on request: the largest contributions of features, by name; never their values.
+struct decision_explanation {
+    static constexpr std::size_t listed = 10;  ///< parts at most
+
+    bool asked = false;          ///< by `decide_options::explain`
+    std::string_view action;     ///< the candidate: the first of `decision::ranked`
+    std::string_view missing;    ///< "" or why there is none: "explanation.no_candidate", "explanation.rung" (rules ranked it),
+                                 ///< or the code of `pipeline::explain`, e.g. "model.no_contributions"
+    score_explanation of_score;  ///< of the stage that ranked, before the policy's boosts; of no meaning when `missing`
+};
+
 /// The versions a decision was made by, all of one bundle.
 struct version_set {
     std::string bundle, bundle_version, schema, features, model, policy, calibration, library;
@@ -57,6 +69,7 @@ public:
     std::vector<ranked_candidate> ranked;
     std::vector<reason> reasons;  ///< of the decision as a whole
     std::vector<reason> candidate_reasons;
+    decision_explanation explanation;
     opspilot::rung rung = rung::full;
     std::string_view stage;  ///< rollout stage: "shadow", "suggest" or "live"
     std::string_view task_id, client;
@@ -69,7 +82,8 @@ public:
 
     /// The decision as one line of JSON with its newline: the record that is logged. Appends to `out`; the best `top`
     /// candidates are listed, at most 64.
-    /// Fields of the task are included by PII class: personal and sensitive ones are left out.
+    /// Fields of the task are included by PII class: personal and sensitive ones are left out. Of an explanation, features made
+    /// from such fields are not named: they count among the others.
     void write_record(std::string& out, std::size_t top = 10) const;
 
     struct access;  // filling, by the engine

@@ -85,8 +85,9 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
                                       workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done = detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
-                                     {.widest = options.widest, .staged = options.staged, .killed = killed()}, out);
+    status done = detail::decide_one(
+        ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
+        {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain}, out);
     if (done)
         ws.counted->count(out);
     else
@@ -99,12 +100,13 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done = detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                                      {.widest = options.widest, .staged = options.staged, .killed = killed()},
-                                      [&](std::size_t t, const decision& d) {
-                                          ws.counted->count(d);
-                                          return sink(t, d);
-                                      });
+    status done =
+        detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                            {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain},
+                            [&](std::size_t t, const decision& d) {
+                                ws.counted->count(d);
+                                return sink(t, d);
+                            });
     if (!done) ws.counted->refuse(done.error().kind);
     return done;
 }

@@ -34,6 +34,7 @@ public:
 struct decide_options {
     rung widest = rung::full;  ///< do not climb above this rung
     bool staged = true;        ///< false: ignore the rollout stage (golden rows, what-if)
+    bool explain = false;      ///< fill `decision::explanation`
 };
 
 /// Scope of a kill switch: nothing, automation only, or every machine answer.

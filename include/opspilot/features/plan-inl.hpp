@@ -61,6 +61,7 @@ OPSPILOT_INLINE result<feature_plan> feature_plan::parse(std::string_view text, 
 
 OPSPILOT_INLINE std::span<const std::string> feature_plan::names() const noexcept { return state->names; }
 OPSPILOT_INLINE std::span<const scope> feature_plan::scopes() const noexcept { return state->scopes; }
+OPSPILOT_INLINE std::span<const std::uint8_t> feature_plan::personal() const noexcept { return state->personal; }
 OPSPILOT_INLINE std::span<const sparse_block> feature_plan::sparse_blocks() const noexcept { return state->blocks; }
 OPSPILOT_INLINE std::string feature_plan::to_json() const { return state->document; }
 OPSPILOT_INLINE const std::string& feature_plan::fingerprint() const noexcept { return state->fingerprint; }

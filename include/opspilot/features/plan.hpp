@@ -48,6 +48,8 @@ public:
 
     [[nodiscard]] std::span<const std::string> names() const noexcept;  ///< dense columns, in order
     [[nodiscard]] std::span<const scope> scopes() const noexcept;       ///< of each dense column
+    /// Of each dense column: 1 when it is made from a personal or sensitive field, so that it may tell its value.
+    [[nodiscard]] std::span<const std::uint8_t> personal() const noexcept;
     [[nodiscard]] std::span<const sparse_block> sparse_blocks() const noexcept;
 
     /// Computes everything that depends on actions alone, for every row of a catalogue.

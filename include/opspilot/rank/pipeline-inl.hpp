@@ -214,6 +214,75 @@ OPSPILOT_INLINE status pipeline::score(const frame& f, const feature_matrix& fea
     return {};
 }
 
+namespace detail {
+
+/// The largest parts of a score, and the sum of the others.
+inline void pick_parts(const stage& s, std::span<const double> contributions, std::size_t top, rank_workspace::impl& ws,
+                       score_explanation& out) {
+    ws.order.clear();
+    for (std::uint32_t j = 0; j < contributions.size(); ++j)
+        if (contributions[j] != 0) ws.order.push_back(j);
+    const std::size_t listed = std::min(top, ws.order.size());
+    std::partial_sort(ws.order.begin(), ws.order.begin() + static_cast<std::ptrdiff_t>(listed), ws.order.end(),
+                      [&](std::uint32_t a, std::uint32_t b) {
+                          const double x = std::fabs(contributions[a]);
+                          const double y = std::fabs(contributions[b]);
+                          return x != y ? x > y : a < b;
+                      });
+    for (std::size_t i = 0; i < ws.order.size(); ++i) {
+        const std::uint32_t j = ws.order[i];
+        if (i < listed)
+            out.parts.push_back({s.input_names[j], contributions[j], s.personal[j] != 0});
+        else
+            out.others += contributions[j];
+    }
+}
+
+}  // namespace detail
+
+OPSPILOT_INLINE status pipeline::explain(const feature_matrix& features, rank_workspace& scratch, std::size_t k,
+                                         std::size_t candidate, std::size_t top, score_explanation& out) const {
+    rank_workspace::impl& ws = *scratch.state;
+    out.parts.clear();
+    out.others = 0;
+    if (k >= ws.done || candidate >= ws.scores[k].size())
+        return error{error_kind::usage, "usage.stage",
+                     fmt::format("candidate {} of stage {}, {} stages were run", candidate, k, ws.done), "", "score first"};
+    const detail::stage& s = state->stages[k];
+    if (s.unexplained) return *s.unexplained;
+    if (s.kind != detail::stage_kind::trees && s.kind != detail::stage_kind::linear)
+        return error{error_kind::model, "model.no_contributions",
+                     fmt::format("stage '{}' is a {}, whose scores are no sums over features", s.name,
+                                 detail::stage_kind_names[static_cast<std::size_t>(s.kind)]),
+                     "", "explain a stage of trees or a linear one"};
+    out.stage = s.name;
+    out.score = ws.scores[k][candidate];
+    ws.row.clear();
+    for (const detail::stage_input& input : s.inputs)
+        ws.row.push_back((input.staged ? ws.columns : features).at(candidate, input.index));
+    if (s.kind == detail::stage_kind::trees) {
+        const std::size_t line = s.inputs.size() + 1;
+        ws.lines.resize(s.trees->outputs() * line);
+        OPSPILOT_CHECK(s.explainer->contributions({ws.row.data(), 1, ws.row.size()}, ws.lines, ws.explain));
+        const std::span of_output(ws.lines.data() + s.output * line, line);
+        out.method = "tree_shap";
+        out.base = of_output.back();
+        detail::pick_parts(s, of_output.first(line - 1), top, ws, out);
+        return {};
+    }
+    out.method = "linear";
+    out.base = s.linear->intercept();
+    ws.lines.clear();
+    for (std::size_t j = 0; j < ws.row.size(); ++j) ws.lines.push_back(s.linear->weights()[j] * static_cast<double>(ws.row[j]));
+    ws.views.clear();
+    for (const std::uint32_t block : s.blocks) ws.views.push_back(features.sparse(block));
+    float sparse = 0.0F;
+    OPSPILOT_CHECK(s.linear->sparse_score(ws.views, sparse));
+    out.others = static_cast<double>(sparse);
+    detail::pick_parts(s, ws.lines, top, ws, out);
+    return {};
+}
+
 OPSPILOT_INLINE std::span<const double> pipeline::stage_scores(const rank_workspace& scratch, std::size_t k) const noexcept {
     return k < scratch.state->done ? std::span<const double>(scratch.state->scores[k]) : std::span<const double>{};
 }

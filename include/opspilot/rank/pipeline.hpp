@@ -35,6 +35,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/frame.hpp"
@@ -45,6 +46,23 @@ namespace opspilot {
 
 /// Score of a candidate whose value is no class of a text classifier: the logarithm of a probability of 1e-13.
 inline constexpr double no_class_log_probability = -30.0;
+
+/// One feature's part in a candidate's score.
+struct score_part {
+    std::string_view feature;  ///< as the model calls it; lives as long as the pipeline
+    double contribution = 0;
+    bool personal = false;  ///< made from a personal or sensitive field: the contribution may tell its value
+};
+
+/// How a stage came to a candidate's score: score = base + Σ parts + others, to rounding.
+struct score_explanation {
+    std::string_view stage;
+    std::string_view method;  ///< "tree_shap": exact, path-dependent; "linear": weight times value
+    double score = 0;
+    double base = 0;                ///< what a candidate nothing is known of gets; the intercept of a linear model
+    std::vector<score_part> parts;  ///< the largest by magnitude first
+    double others = 0;              ///< of all further features; a linear model's hashed text is among them
+};
 
 /// Scratch of one thread for `pipeline::score`. Keeps its memory: nothing is allocated once it has grown.
 class OPSPILOT_API rank_workspace {
@@ -80,6 +98,11 @@ public:
     /// (a linear model read a missing value), model.score_missing when the host's score orders candidates and is missing.
     [[nodiscard]] status score(const frame& f, const feature_matrix& features, rank_workspace& scratch,
                                std::size_t last = SIZE_MAX) const;
+    /// Why stage k scores a candidate as it does, after a `score` call on this workspace with the same features: the `top`
+    /// largest parts. Errors: usage.stage (k was not run, no such candidate), model.no_contributions (text classifiers, choice
+    /// models and the host's own scores have none), model.no_covers and model.limit_explanation (of the trees).
+    [[nodiscard]] status explain(const feature_matrix& features, rank_workspace& scratch, std::size_t k, std::size_t candidate,
+                                 std::size_t top, score_explanation& out) const;
     /// Scores of stage k for each candidate, from the last `score` call on this workspace.
     [[nodiscard]] std::span<const double> stage_scores(const rank_workspace& scratch, std::size_t k) const noexcept;
     /// Index of the stage that orders candidates, of the one that gives confidence, and of the one used when trees are

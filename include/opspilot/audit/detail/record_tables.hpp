@@ -14,7 +14,7 @@ inline constexpr std::array<std::string_view, 5> record_verdicts{"abstain", "esc
 inline constexpr std::array<std::string_view, 1> record_types{"decision"};
 
 // In the order in which a line holds them. Numbers that may be null are of kind any and checked apart.
-inline constexpr std::array<document_field, 23> record_table{{
+inline constexpr std::array<document_field, 24> record_table{{
     {"v", json_kind::integer, true, "version of the form of a line: 1"},
     {"type", json_kind::text, true, "what the line records: decision", record_types},
     {"id", json_kind::text, true, "id of the decision"},
@@ -37,7 +37,22 @@ inline constexpr std::array<document_field, 23> record_table{{
     {"reasons", json_kind::array, true, "of the decision as a whole"},
     {"candidates", json_kind::integer, true, "how many were ranked"},
     {"ranked", json_kind::array, true, "the best of them, best first"},
+    {"explanation", json_kind::object, false, "what made the score of the best candidate, when it was asked for"},
     {"fields", json_kind::object, true, "the task's recordable fields"},
+}};
+inline constexpr std::array<document_field, 8> record_explanation_table{{
+    {"action", json_kind::text, true, "id of the candidate"},
+    {"stage", json_kind::text, true, "that scored it, or empty"},
+    {"method", json_kind::text, true, "tree_shap, linear, or empty when there is no explanation"},
+    {"missing", json_kind::text, true, "code of why there is none, or empty"},
+    {"score", json_kind::any, true, "of the stage; a number or null"},
+    {"base", json_kind::any, true, "what a candidate nothing is known of gets; a number or null"},
+    {"contributions", json_kind::array, true, "of the features that matter most, largest first"},
+    {"others", json_kind::any, true, "of all other features together; a number or null"},
+}};
+inline constexpr std::array<document_field, 2> record_part_table{{
+    {"feature", json_kind::text, true, "name"},
+    {"contribution", json_kind::any, true, "to the score; a number or null"},
 }};
 inline constexpr std::array<document_field, 8> record_version_table{{
     {"bundle", json_kind::text, true, "fingerprint"},

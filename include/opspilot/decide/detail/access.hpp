@@ -84,6 +84,7 @@ inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b
     out.reasons.clear();
     out.candidate_reasons.clear();
     out.ranked.clear();
+    out.explanation.asked = false;
     out.action = out.queue = {};
     out.probability = out.override_probability = 0;
     out.threshold = std::numeric_limits<double>::quiet_NaN();

@@ -142,6 +142,25 @@ inline void explain_confidence(const bundle::impl& b, const frame& f, decision& 
     }
 }
 
+/// Contributions to the score of the best candidate, by the stage that ranked. What has none says why.
+inline void explain_score(const bundle::impl& b, workspace::impl& ws, decision& out) {
+    decision_explanation& e = out.explanation;
+    e.asked = true;
+    e.action = out.ranked.empty() ? std::string_view{} : out.ranked.front().action;
+    e.missing = {};
+    if (out.ranked.empty()) {
+        e.missing = "explanation.no_candidate";
+    } else if (out.rung < rung::linear) {
+        e.missing = "explanation.rung";
+    } else {
+        const bool full = out.rung >= rung::cached;
+        const std::size_t stage = full ? b.ranking->ranking_stage() : static_cast<std::size_t>(b.ranking->linear_stage());
+        const status made =
+            b.ranking->explain(ws.matrix, ws.rank, stage, out.ranked.front().candidate, decision_explanation::listed, e.of_score);
+        if (!made) e.missing = made.error().code;
+    }
+}
+
 OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const frame& f, workspace::impl& ws,
                                   const circumstances& now, decision& out) {
     const bundle::impl& state = b->state();
@@ -172,6 +191,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
                           : "No machine answer is available; a person decides.");
     }
     narrow_by_stage(out, state.stage, now.staged, now.killed);
+    if (now.explain) explain_score(state, ws, out);
 }
 
 }  // namespace opspilot::detail

@@ -15,6 +15,7 @@ struct circumstances {
     rung widest = rung::full;
     bool staged = true;
     kill_scope killed = kill_scope::none;
+    bool explain = false;
 };
 
 /// Decides the frame. Never fails: what cannot be computed narrows the decision and is named in its reasons.

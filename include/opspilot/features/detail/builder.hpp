@@ -61,6 +61,7 @@ public:
     void begin_transform() noexcept {
         deferred_ = false;
         from_labels_ = false;
+        personal_ = false;
     }
 
     /// A field by its dotted name; the error carries our kind and the nearest name.
@@ -74,6 +75,7 @@ public:
             return problem;
         }
         if (found->where == role::candidate) plan_.pairs_needed = true;
+        if (schema_.at(*found).pii >= pii_class::personal) personal_ = true;
         return field_use{*found, schema_.at(*found).type};
     }
 
@@ -120,6 +122,7 @@ public:
         }
         if (!plan_.slots[found->second].fitted) deferred_ = true;
         if (plan_.slots[found->second].from_labels) from_labels_ = true;
+        if (plan_.slots[found->second].personal) personal_ = true;
         return found->second;
     }
 
@@ -142,6 +145,7 @@ public:
     std::uint32_t reserve(scope where) {
         slot s;
         s.where = where;
+        s.personal = personal_;
         s.place = plan_.slots_of[static_cast<std::size_t>(where)]++;
         plan_.slots.push_back(s);
         return static_cast<std::uint32_t>(plan_.slots.size() - 1);
@@ -154,6 +158,7 @@ public:
     void output(std::string name, std::uint32_t slot) {
         plan_.names.push_back(name);
         plan_.scopes.push_back(plan_.slots[slot].where);
+        plan_.personal.push_back(static_cast<std::uint8_t>(plan_.slots[slot].personal));
         plan_.outputs.push_back({std::move(name), slot});
     }
 
@@ -324,6 +329,7 @@ private:
     bool fitting_;
     bool deferred_ = false;
     bool from_labels_ = false;
+    bool personal_ = false;  // an input of the present transform is a personal or sensitive field, or made from one
     std::map<std::pair<role, std::uint32_t>, std::uint32_t> loaded_;
     std::map<std::string, std::uint32_t, std::less<>> columns_;
 };

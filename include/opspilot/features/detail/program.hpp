@@ -163,6 +163,7 @@ struct slot {
     bool gathered = false;     // action slot that a pair step reads
     bool fitted = true;        // false while fitting: its step cannot run yet
     bool from_labels = false;  // depends on what was chosen
+    bool personal = false;     // made from a personal or sensitive field
 };
 
 /// A dense output column.
@@ -227,6 +228,7 @@ struct feature_plan::impl {
     // Outputs
     std::vector<std::string> names;
     std::vector<scope> scopes;
+    std::vector<std::uint8_t> personal;  // per column: made from a personal or sensitive field
     std::vector<sparse_block> blocks;
     // Program
     std::vector<detail::slot> slots;

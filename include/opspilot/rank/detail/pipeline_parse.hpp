@@ -234,6 +234,10 @@ private:
                            pointer(where, "output"), model.outputs() > 1 ? "say which output is the score" : "");
         s.output = static_cast<std::size_t>(output);
         OPSPILOT_TRY(s.trees, tree_scorer::compile(model));
+        if (auto explainer = tree_explainer::compile(model))
+            s.explainer = std::move(*explainer);
+        else
+            s.unexplained = std::move(explainer).error();  // such a model scores like any other
         if (!node.contains("features")) return bind_columns(s, model.feature_names(), format == tree_format::lightgbm);
         std::vector<std::string> names;
         for (const json& name : node.at("features")) {
@@ -262,6 +266,7 @@ private:
         for (const std::string& name : names) {
             OPSPILOT_TRY(const stage_input input, find_column(name, lightgbm));
             s.inputs.push_back(input);
+            s.personal.push_back(input.staged ? std::uint8_t{0} : plan_.personal()[input.index]);
             s.input_names.push_back(name);
         }
         return {};

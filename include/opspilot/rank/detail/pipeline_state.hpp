@@ -12,6 +12,7 @@
 #include "opspilot/data/schema.hpp"
 #include "opspilot/features/matrix.hpp"
 #include "opspilot/rank/choice_model.hpp"
+#include "opspilot/rank/explain.hpp"
 #include "opspilot/rank/linear.hpp"
 #include "opspilot/rank/pipeline.hpp"
 #include "opspilot/rank/text_classifier.hpp"
@@ -48,12 +49,15 @@ struct stage {
     std::optional<choice_model> choice;
     std::optional<linear_ranker> linear;
     std::optional<tree_scorer> trees;
-    std::size_t output = 0;               // of the trees
-    schema::path field;                   // of host scores and classes
-    std::vector<std::uint32_t> class_of;  // class index by string code, no_code = none
-    std::vector<stage_input> inputs;      // of trees and linear models, in the model's order
+    std::optional<tree_explainer> explainer;  // of the trees, or
+    std::optional<error> unexplained;         // why there is none
+    std::size_t output = 0;                   // of the trees
+    schema::path field;                       // of host scores and classes
+    std::vector<std::uint32_t> class_of;      // class index by string code, no_code = none
+    std::vector<stage_input> inputs;          // of trees and linear models, in the model's order
     std::vector<std::string> input_names;
-    std::vector<std::uint32_t> blocks;  // of a linear model
+    std::vector<std::uint8_t> personal;  // per input
+    std::vector<std::uint32_t> blocks;   // of a linear model
     bool has_override = false;
 };
 
@@ -86,6 +90,9 @@ struct rank_workspace::impl {
     classifier_scratch classifier;
     choice_scratch choice;
     tree_workspace trees;
+    explain_workspace explain;
+    std::vector<float> row;     // of one candidate
+    std::vector<double> lines;  // contributions
 };
 
 }  // namespace opspilot
