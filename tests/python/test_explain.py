@@ -198,14 +198,17 @@ def test_importance() -> None:
         assert caught.value.code == "usage.importance"
 
 
+def without_counts(model: Any) -> bytes:
+    """A model file whose trees do not say how many rows reached their nodes."""
+    kept = [line for line in model.model_to_string().split("\n") if not line.startswith(("leaf_count=", "internal_count="))]
+    sizes = [len("Tree=" + block.split("\n\n\n")[0]) + 3 for block in "\n".join(kept).split("Tree=")[1:]]
+    stated = f"tree_sizes={' '.join(map(str, sizes))}"
+    return "\n".join(stated if line.startswith("tree_sizes=") else line for line in kept).encode()
+
+
 def test_a_model_without_counts_scores_but_is_not_explained() -> None:
     model = train(14, objective="regression")
-    lines = model.model_to_string().split("\n")
-    counts = [line for line in lines if not line.startswith(("leaf_count=", "internal_count="))]
-    text = "\n".join(counts)
-    sizes = [len("Tree=" + block.split("\n\n\n")[0]) + 3 for block in text.split("Tree=")[1:]]
-    text = "\n".join(f"tree_sizes={' '.join(map(str, sizes))}" if line.startswith("tree_sizes=") else line for line in counts)
-    ranker = Ranker.from_lightgbm(text.encode())
+    ranker = Ranker.from_lightgbm(without_counts(model))
     x = table(15, 5)
     assert np.array_equal(ranker.score(x), model.predict(x, raw_score=True))
     for call in (lambda: ranker.explain(x[0]), lambda: ranker.contributions(x), lambda: ranker.importance("cover")):
@@ -358,6 +361,13 @@ def test_linear_stages_and_those_without_contributions() -> None:
     lower = linear.decide(task, candidates, now=NOW, explain=True, rung="human").explanation
     assert lower is not None
     assert (lower["missing"], lower["method"], lower["contributions"]) == ("explanation.rung", None, [])
+
+    model = lightgbm.train({"verbosity": -1, "min_data_in_leaf": 1}, lightgbm.Dataset(np.eye(9)[:, :1], np.arange(9.0)), 2)
+    text = without_counts(model).replace(b"Column_0", b"match")
+    bare = op.Engine(op.Bundle.draft(parts({"kind": "trees", "model": "rank/model"}, text)))
+    unexplained = bare.decide(task, candidates, now=NOW, explain=True).explanation
+    assert unexplained is not None
+    assert unexplained["missing"] == "model.no_covers"
 
     host = op.Engine(op.Bundle.draft(parts({"kind": "host", "field": "candidate.match"}, b"")))
     line = host.decide(task, candidates, now=NOW, explain=True)

@@ -84,11 +84,11 @@ struct world {
         return "{\"version\":1,\"features\":" + names + ",\"weights\":" + weights + "}";
     }
     // One tree on features 0 and 3, one on features 1 and 2.
-    static std::string trees(const std::string& names) {
-        const auto tree = [](int index, const std::string& features, const std::string& thresholds, const std::string& leaves) {
+    static std::string trees(const std::string& names, const std::string& counts = "") {
+        const auto tree = [&](int index, const std::string& features, const std::string& thresholds, const std::string& leaves) {
             return "Tree=" + std::to_string(index) + "\nnum_leaves=3\nnum_cat=0\nsplit_feature=" + features +
                    "\nthreshold=" + thresholds +
-                   "\ndecision_type=10 10\nleft_child=1 -1\nright_child=-3 -2\nleaf_value=" + leaves +
+                   "\ndecision_type=10 10\nleft_child=1 -1\nright_child=-3 -2\nleaf_value=" + leaves + counts +
                    "\nis_linear=0\nshrinkage=1\n\n\n";
         };
         const std::string first = tree(0, "0 3", "5 0.5", "1 2 3");
@@ -223,6 +223,52 @@ TEST_CASE("stages read the plan and each other by name") {
     CHECK(rank[0] == 1 + 0.75);
     CHECK(rank[1] == 1 + 0.75);
     CHECK(rank[2] == 3 + 0.25);
+}
+
+TEST_CASE("a score is explained by the features of its stage") {
+    world w;
+    w.fill();
+    rank_workspace ws;
+    score_explanation why;
+    const auto refused = [&](const pipeline& p, std::size_t stage, std::size_t candidate) {
+        const status done = p.explain(w.matrix, ws, stage, candidate, 2, why);
+        return done ? "" : std::string(done.error().code);
+    };
+    const auto bare = w.parse(all_stages(), roles);
+    REQUIRE(bare);
+    REQUIRE(bare->score(w.view(), w.matrix, ws));
+    CHECK(refused(*bare, 4, 0) == "model.no_covers");  // which is no reason not to score
+
+    w.parts["rank/model.txt"] =
+        world::trees("cost amount%3A%20less%20cost stage.intent stage.choice.rank", "\nleaf_count=2 1 1\ninternal_count=4 3");
+    const auto parsed = w.parse(all_stages(), roles);
+    REQUIRE(parsed);
+    REQUIRE(parsed->score(w.view(), w.matrix, ws));
+    // Candidate 2 by Shapley's formula. First tree: 7/4 on average, 3 with the cost, 9/4 with the rank, 3 with both.
+    // Second: 7/16 on average, 1/3 with the difference, 3/8 with the intent, 1/4 with both.
+    REQUIRE(parsed->explain(w.matrix, ws, 4, 2, 2, why));
+    CHECK(why.stage == "rank");
+    CHECK(why.method == "tree_shap");
+    CHECK(why.score == 3.25);
+    CHECK(why.base == Approx(7.0 / 4 + 7.0 / 16));
+    REQUIRE(why.parts.size() == 2);
+    CHECK(why.parts[0].feature == "cost");
+    CHECK(why.parts[0].contribution == Approx(1.0));
+    CHECK(why.parts[1].feature == "stage.choice.rank");
+    CHECK(why.parts[1].contribution == Approx(0.25));
+    CHECK(why.others == Approx(1.0 / 4 - 7.0 / 16));
+
+    REQUIRE(parsed->explain(w.matrix, ws, 2, 0, 9, why));
+    CHECK(why.method == "linear");
+    REQUIRE(why.parts.size() == 2);
+    CHECK(why.parts[0].feature == "cost");
+    CHECK(why.parts[0].contribution == 1.5);
+    CHECK(why.base + why.parts[0].contribution + why.parts[1].contribution + why.others == Approx(why.score));
+
+    for (const std::size_t stage : {0U, 1U, 3U}) CHECK(refused(*parsed, stage, 0) == "model.no_contributions");
+    CHECK(refused(*parsed, 4, 3) == "usage.stage");
+    REQUIRE(parsed->score(w.view(), w.matrix, ws, 3));
+    CHECK(refused(*parsed, 4, 0) == "usage.stage");
 }
 
 TEST_CASE("the order of a model's features does not matter, and names can be lent") {
