@@ -113,7 +113,7 @@ void candidates(benchmark::State& state) {
     const std::size_t pair_columns = width - task_columns - action_columns;
     const std::vector<float> task = numbers<float>(task_columns), actions = numbers<float>(n * action_columns),
                              pairs = numbers<float>(n * pair_columns);
-    const prepared_actions catalogue = scorer().prepare_actions({actions.data(), n, action_columns}, task_columns).value();
+    const action_ranks catalogue = scorer().prepare_actions({actions.data(), n, action_columns}, task_columns).value();
     std::vector<std::int64_t> index(n), best(k);
     std::iota(index.begin(), index.end(), std::int64_t{0});
     std::vector<double> out(k == 0 ? n : k);

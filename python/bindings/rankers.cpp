@@ -108,7 +108,7 @@ public:
 
     [[nodiscard]] const number_rows& rows() const noexcept { return rows_; }
     /// With the GIL held.
-    const prepared_actions& at(std::size_t first_feature) {
+    const action_ranks& at(std::size_t first_feature) {
         const auto known = prepared_.find(first_feature);
         if (known != prepared_.end()) return known->second;
         return prepared_.emplace(first_feature, unwrap(scorer_->prepare_actions(table_of(rows_), first_feature))).first->second;
@@ -119,7 +119,7 @@ private:
     std::shared_ptr<const tree_scorer> scorer_;
     std::string engine_;
     number_rows rows_;
-    std::map<std::size_t, prepared_actions> prepared_;
+    std::map<std::size_t, action_ranks> prepared_;
 };
 
 py::object score_task(tree_handle& r, const py::object& task, const py::object& actions, const py::object& pairs,

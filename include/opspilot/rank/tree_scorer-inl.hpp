@@ -45,9 +45,9 @@ inline status check_pieces(const tree_scorer& scorer, const task_candidates& c, 
 
 }  // namespace detail
 
-OPSPILOT_INLINE std::size_t prepared_actions::actions() const noexcept { return state_ ? state_->actions : 0; }
-OPSPILOT_INLINE std::size_t prepared_actions::columns() const noexcept { return state_ ? state_->columns : 0; }
-OPSPILOT_INLINE std::size_t prepared_actions::first_feature() const noexcept { return state_ ? state_->first_feature : 0; }
+OPSPILOT_INLINE std::size_t action_ranks::actions() const noexcept { return state_ ? state_->actions : 0; }
+OPSPILOT_INLINE std::size_t action_ranks::columns() const noexcept { return state_ ? state_->columns : 0; }
+OPSPILOT_INLINE std::size_t action_ranks::first_feature() const noexcept { return state_ ? state_->first_feature : 0; }
 
 OPSPILOT_INLINE result<tree_scorer> tree_scorer::compile(const tree_ensemble& ensemble, std::string_view engine) {
     tree_scorer out;
@@ -82,8 +82,7 @@ OPSPILOT_INLINE status tree_scorer::score_rows(const number_table& rows, std::sp
     return {};
 }
 
-OPSPILOT_INLINE result<prepared_actions> tree_scorer::prepare_actions(const number_table& actions,
-                                                                      std::size_t first_feature) const {
+OPSPILOT_INLINE result<action_ranks> tree_scorer::prepare_actions(const number_table& actions, std::size_t first_feature) const {
     if (first_feature + actions.columns > features_)
         return detail::length_error("a row up to its action columns", first_feature + actions.columns, features_);
     auto made = std::make_shared<detail::tree_catalogue>();
@@ -112,7 +111,7 @@ OPSPILOT_INLINE result<prepared_actions> tree_scorer::prepare_actions(const numb
                         actions.rows);
         }
     }
-    prepared_actions out;
+    action_ranks out;
     out.state_ = std::move(made);
     return out;
 }

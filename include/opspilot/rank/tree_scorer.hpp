@@ -47,9 +47,9 @@ struct number_table {
 };
 
 /// The action columns of a catalogue as a scorer's ranks. Immutable; shared by threads; of use to the scorer that made it.
-class OPSPILOT_API prepared_actions {
+class OPSPILOT_API action_ranks {
 public:
-    prepared_actions() = default;
+    action_ranks() = default;
     [[nodiscard]] std::size_t actions() const noexcept;
     [[nodiscard]] std::size_t columns() const noexcept;
     /// Which column of the model the first action column is.
@@ -62,11 +62,11 @@ private:
 
 /// One task's candidates. The model's columns are those of task, action and pair, in this order.
 struct task_candidates {
-    number_table task;                            ///< one row
-    const prepared_actions* catalogue = nullptr;  ///< the action columns, or
-    number_table actions;                         ///< the same as rows
-    std::span<const std::int64_t> index;          ///< per candidate its row in `catalogue` or `actions`; empty: all, in order
-    number_table pairs;                           ///< one row per candidate; no columns: none
+    number_table task;                        ///< one row
+    const action_ranks* catalogue = nullptr;  ///< the action columns, or
+    number_table actions;                     ///< the same as rows
+    std::span<const std::int64_t> index;      ///< per candidate its row in `catalogue` or `actions`; empty: all, in order
+    number_table pairs;                       ///< one row per candidate; no columns: none
 };
 
 /// An ensemble prepared for scoring. Immutable; shared by any number of threads, each with a workspace of its own.
@@ -94,7 +94,7 @@ public:
 
     /// Ranks of action columns, once per catalogue; they are the model's columns from `first_feature` on, that is behind the
     /// task's. Errors: usage.length.
-    [[nodiscard]] result<prepared_actions> prepare_actions(const number_table& actions, std::size_t first_feature) const;
+    [[nodiscard]] result<action_ranks> prepare_actions(const number_table& actions, std::size_t first_feature) const;
     /// Scores of one task's candidates, candidates × outputs(). Splits on the task's columns are answered once for all of them.
     /// Errors: usage.length, usage.index (an index outside the actions), usage.catalogue (prepared by another scorer, or
     /// for other columns).
