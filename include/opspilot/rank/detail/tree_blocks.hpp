@@ -105,7 +105,7 @@ private:
             const auto most = static_cast<T>(std::max(t_.zero_threshold, 0.0));
             for (std::size_t i = 0; i < lanes; ++i) {
                 const T v = values[i];
-                if (v != v || (zero && v <= most && v >= -most)) bytes[i] = instead;
+                if (std::isnan(v) || (zero && v <= most && v >= -most)) bytes[i] = instead;
             }
         }
     }
@@ -124,7 +124,7 @@ private:
                 const auto category = some ? static_cast<std::uint32_t>(static_cast<std::int32_t>(v)) : 0U;
                 // An empty set has no word for category 0 either, which fractions below zero name.
                 const bool in = some && !words.empty() && ((words[category / 32] >> (category % 32)) & 1U) != 0;
-                bytes[i] = v != v ? missing : in ? goes_left_byte : goes_right_byte;
+                bytes[i] = std::isnan(v) ? missing : in ? goes_left_byte : goes_right_byte;
             }
         }
     }

@@ -21,8 +21,9 @@ inline std::int32_t walk_step(const tree_program& p, const walk_node& n, const T
     const std::uint32_t rule = n.feature_and_rule & ((1U << walk_bits) - 1U);
     bool left = false;
     if ((rule & walk_categorical) != 0) {
-        left = value != value ? (rule & walk_nan_left) != 0
-                              : in_category_set(p.ranks.set(n.threshold), static_cast<double>(value), p.ranks.fractions_are_zero);
+        left = std::isnan(value)
+                   ? (rule & walk_nan_left) != 0
+                   : in_category_set(p.ranks.set(n.threshold), static_cast<double>(value), p.ranks.fractions_are_zero);
         return n.next[left ? 1 : 0];
     }
     if constexpr (std::is_same_v<T, float>)
@@ -30,7 +31,7 @@ inline std::int32_t walk_step(const tree_program& p, const walk_node& n, const T
     else
         left = value <= p.ranks.doubles[n.threshold];
     if (rule != 0) {
-        if (value != value)
+        if (std::isnan(value))
             left = (rule & walk_nan_left) != 0;
         else if ((rule & walk_zero) != 0 && std::fabs(static_cast<double>(value)) <= std::max(p.ranks.zero_threshold, 0.0))
             left = (rule & walk_zero_left) != 0;
