@@ -86,7 +86,7 @@ OPSPILOT_INLINE result<action_ranks> tree_scorer::prepare_actions(const number_t
     if (first_feature + actions.columns > features_)
         return detail::length_error("a row up to its action columns", first_feature + actions.columns, features_);
     auto made = std::make_shared<detail::tree_catalogue>();
-    made->owner = program_.get();
+    made->owner = program_;
     made->actions = actions.rows;
     made->columns = actions.columns;
     made->first_feature = first_feature;
@@ -133,7 +133,7 @@ inline tree_input task_input(const task_candidates& c, const tree_catalogue* cat
 }
 
 inline status check_catalogue(const tree_catalogue* catalogue, const tree_program* program, std::size_t task_columns) {
-    if (catalogue == nullptr || (catalogue->owner == program && catalogue->first_feature == task_columns)) return {};
+    if (catalogue == nullptr || (catalogue->owner.get() == program && catalogue->first_feature == task_columns)) return {};
     return error{error_kind::usage, "usage.catalogue", "the actions were prepared by another scorer or for other columns",
                  "catalogue", "prepare them by this scorer, with the number of task columns as first feature"};
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,7 +15,7 @@ namespace opspilot::detail {
 
 /// Byte columns of a catalogue: for each column of the model's tables whose feature is an action's, one byte per action.
 struct tree_catalogue {
-    const tree_program* owner = nullptr;
+    std::shared_ptr<const tree_program> owner;  // kept alive, so that no later scorer can take its address
     std::size_t actions = 0;
     std::size_t columns = 0;  // of the model
     std::size_t first_feature = 0;
