@@ -132,6 +132,40 @@ void candidates(benchmark::State& state) {
 }
 BENCHMARK(candidates)->Args({200, 0})->Args({2'000, 0})->Args({2'000, 10})->Unit(benchmark::kMicrosecond);
 
+/// The same as columns, as a bundle's stages hand them over: whether the task's are known to be constant, and how many are
+/// chosen.
+void columns(benchmark::State& state) {
+    const auto n = static_cast<std::size_t>(state.range(0));
+    const auto kept = static_cast<std::size_t>(state.range(2));
+    const std::size_t width = scorer().features();
+    if (width <= task_columns) return state.SkipWithError("too few columns for a task and its candidates");
+    std::vector<float> values = numbers<float>(n * width);
+    std::vector<const float*> pointers;
+    for (std::size_t j = 0; j < width; ++j) {
+        if (j < task_columns) std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(j * n), n, values[j * n]);
+        pointers.push_back(values.data() + j * n);
+    }
+    std::vector<std::uint8_t> constant(width, 0);
+    if (state.range(1) != 0) std::fill_n(constant.begin(), task_columns, std::uint8_t{1});
+    std::vector<std::uint32_t> chosen;
+    for (std::size_t i = 0; i < n && kept < n; i += n / kept) chosen.push_back(static_cast<std::uint32_t>(i));
+    std::vector<double> out(chosen.empty() ? n : chosen.size());
+    tree_workspace scratch;
+    for (auto _ : state) {
+        if (!scorer().score({pointers, n, constant, chosen}, out, scratch).ok()) state.SkipWithError("score");
+        benchmark::DoNotOptimize(out.data());
+    }
+    state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(columns)
+    ->ArgNames({"rows", "constant", "kept"})
+    ->Args({2'000, 0, 2'000})
+    ->Args({2'000, 1, 2'000})
+    ->Args({2'000, 1, 200})
+    ->Args({200, 0, 200})
+    ->Args({200, 1, 200})
+    ->Unit(benchmark::kMicrosecond);
+
 }  // namespace
 
 BENCHMARK_MAIN();

@@ -94,6 +94,31 @@ TEST_CASE("candidates are ranked by score and boosts, forbidden ones last") {
         if (c.action == "explain_bill") CHECK(c.score == Approx(-0.1 + 0.005 + 0.25 * std::log1p(10.0) + 0.125 + 0.25));
 }
 
+TEST_CASE("what a second phase leaves out comes after it, in the order of the first") {
+    part_map parts = world::parts();
+    parts["rank/stages.json"] = R"({"version": 1, "stages": [
+        {"name": "match", "kind": "host", "field": "candidate.match"},
+        {"name": "score", "kind": "linear", "model": "rank/linear.json", "rerank": {"stage": "match", "count": 2}}]})";
+    parts["rank/linear.json"] = R"({"version": 1, "features": ["cost"], "weights": [-1]})";
+    const auto draft = bundle::draft(parts);
+    INFO((draft ? std::string() : draft.error().text()));
+    REQUIRE(draft);
+    const engine e(*draft);
+    // The best two by match are refund_full and ask_receipt, and the cheaper of them is the best. Boosts of what was left out
+    // (close can be undone) change nothing; forbidden ones stay last.
+    const decision d =
+        decided(e, R"({"intent": "billing"})", R"([{"id": "close", "match": 0.25}, {"id": "refund_full", "match": 3},
+        {"id": "refund_half", "match": 0.5}, {"id": "ask_receipt", "match": 0.75}, {"id": "explain_bill"}])");
+    std::vector<std::string_view> order;
+    for (const ranked_candidate& c : d.ranked) order.push_back(c.action);
+    CHECK(order == std::vector<std::string_view>{"ask_receipt", "refund_full", "refund_half", "close", "explain_bill"});
+    CHECK(std::isinf(d.ranked[2].score));  // it has none
+    CHECK(d.ranked[1].score == -3);
+    std::string line;
+    d.write_record(line);
+    REQUIRE(read_record(line));
+}
+
 TEST_CASE("a policy cannot make the models surer") {
     const auto with_rules = [](const std::string& rules) {
         part_map parts = world::complete_parts();

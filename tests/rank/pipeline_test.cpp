@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <vector>
@@ -306,6 +307,81 @@ TEST_CASE("the order of a model's features does not matter, and names can be len
     CHECK(scores(linear_stage) == one);
 }
 
+TEST_CASE("a second phase scores the best of the first alone") {
+    world w;
+    const std::string several =
+        R"([{"id":"refund","cost":3},{"id":"ask","cost":1},{"id":"close","cost":6},{"id":"call","cost":7}])";
+    const auto fill = [&] { w.fill(R"([{"amount":4}])", several, R"([{"score":2},{"score":5},{"score":5},{}])"); };
+    const auto reranking = [&](int count) {
+        return R"({"name":"rank","kind":"trees","model":"rank/model.txt","rerank":{"stage":"host","count":)" +
+               std::to_string(count) + "}}";
+    };
+    rank_workspace ws;
+    const auto scores = [&](const pipeline& p, std::size_t k) {
+        fill();
+        const status done = p.score(w.view(), w.matrix, ws);
+        INFO((done ? std::string() : done.error().text()));
+        REQUIRE(done);
+        const auto s = p.stage_scores(ws, k);
+        return std::vector<double>(s.begin(), s.end());
+    };
+    const auto all = w.parse(all_stages());
+    REQUIRE(all);
+    const std::vector<double> expected = scores(*all, 4);
+    const auto same = [&](const std::vector<double>& got, const std::vector<bool>& kept) {
+        for (std::size_t i = 0; i < kept.size(); ++i)
+            if (kept[i] ? got[i] != expected[i] : !std::isnan(got[i])) return false;
+        return got.size() == kept.size();
+    };
+    for (const auto& [count, kept] : std::vector<std::pair<int, std::vector<bool>>>{{1, {false, true, false, false}},
+                                                                                    {2, {false, true, true, false}},
+                                                                                    {3, {true, true, true, false}},
+                                                                                    {9, {true, true, true, false}}}) {
+        const std::string trees = reranking(count);
+        const auto parsed = w.parse(list({intent_stage, choice_stage, linear_stage, host_stage, trees.c_str()}));
+        INFO((parsed ? std::string() : parsed.error().text()));
+        REQUIRE(parsed);
+        CHECK(parsed->stage(4).reranks == 3);
+        CHECK(parsed->stage(4).rerank_count == static_cast<std::size_t>(count));
+        CHECK(parsed->stage(3).reranks == -1);
+        CAPTURE(count);
+        CHECK(same(scores(*parsed, 4), kept));
+        score_explanation why;
+        const status dropped = parsed->explain(w.matrix, ws, 4, 3, 2, why);
+        REQUIRE_FALSE(dropped);
+        CHECK(dropped.error().code == "model.not_scored");
+    }
+
+    // A linear stage, after it one that reads what it left out, and one that scores the best of the best.
+    w.parts["rank/linear.json"] = world::linear(R"(["cost"])", "[-1]");
+    const std::string linear =
+        R"({"name":"linear","kind":"linear","model":"rank/linear.json","rerank":{"stage":"host","count":3}})";
+    const std::string last =
+        R"({"name":"last","kind":"linear","model":"rank/linear.json","rerank":{"stage":"linear","count":2}})";
+    const auto chained = w.parse(list({host_stage, linear.c_str(), last.c_str()}));
+    REQUIRE(chained);
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    const auto alike = [](const std::vector<double>& a, const std::vector<double>& b) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                          [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); });
+    };
+    CHECK(alike(scores(*chained, 1), {-3, -1, -6, none}));
+    CHECK(alike(scores(*chained, 2), {-3, -1, none, none}));
+
+    w.fill(R"([{"amount":4}])", several, "[{},{},{},{}]");
+    const status lost = chained->score(w.view(), w.matrix, ws);
+    REQUIRE_FALSE(lost);
+    CHECK(lost.error().code == "model.score_missing");
+
+    const auto with = [&](const std::string& stage) { return refusal(w.parse(list({host_stage, stage.c_str()}))); };
+    const std::string start = R"({"name":"linear","kind":"linear","model":"rank/linear.json","rerank":)";
+    CHECK(with(start + R"({"stage":"host","count":0}})") == "model.rerank_count /stages/1/rerank/count");
+    CHECK(with(start + R"({"stage":"linear","count":1}})") == "model.stage_unknown /stages/1/rerank/stage");
+    CHECK(with(start + R"({"stage":"host"}})") == "model.missing_field /stages/1/rerank");
+    CHECK(with(R"({"name":"c","kind":"choice","model":"rank/choice.model","rerank":{"stage":"host","count":1}})") ==
+          "model.stage_key /stages/1/rerank");
+}
+
 TEST_CASE("everything a stage gives") {
     world w;
     const auto given = [&](const std::string& name) {
@@ -389,7 +465,8 @@ TEST_CASE("scores that are no numbers are errors, not scores") {
 
 TEST_CASE("a warm workspace allocates nothing") {
     world w;
-    auto parsed = w.parse(all_stages(), roles);
+    const std::string second = R"({"name":"second","kind":"trees","model":"rank/model.txt","rerank":{"stage":"rank","count":2}})";
+    auto parsed = w.parse(all_stages() + "," + second, roles);
     REQUIRE(parsed);
     w.fill();
     rank_workspace ws;

@@ -181,6 +181,34 @@ void check_best(const std::vector<double>& scores, const std::vector<std::int64_
     CHECK(same);
 }
 
+/// Columns of which the first `t` are known to be constant, and some of the rows, in no order: what is scored keeps its bits.
+void check_chosen(const tree_scorer& scorer, const std::vector<const float*>& columns, std::size_t rows, std::size_t t,
+                  const std::vector<double>& expected, tree_workspace& scratch) {
+    std::vector<std::uint8_t> constant(columns.size(), 0);
+    std::fill_n(constant.begin(), t, std::uint8_t{1});
+    std::vector<double> got(expected.size());
+    REQUIRE(scorer.score({columns, rows, constant, {}}, got, scratch));
+    CHECK(same_bits(got, expected));
+    const std::size_t outputs = scorer.outputs();
+    for (const std::size_t step : {std::size_t{1}, std::size_t{3}, std::size_t{50}}) {
+        std::vector<std::uint32_t> chosen;
+        std::vector<double> wanted;
+        for (std::size_t i = 0; i < rows; i += step) {
+            chosen.push_back(static_cast<std::uint32_t>(i * 7 % rows));
+            const auto at = expected.begin() + static_cast<std::ptrdiff_t>(chosen.back() * outputs);
+            wanted.insert(wanted.end(), at, at + static_cast<std::ptrdiff_t>(outputs));
+        }
+        got.resize(wanted.size());
+        REQUIRE(scorer.score({columns, rows, constant, chosen}, got, scratch));
+        CHECK(same_bits(got, wanted));
+    }
+    const std::vector<std::uint32_t> outside{static_cast<std::uint32_t>(rows)};
+    got.resize(outputs);
+    CHECK(scorer.score({columns, rows, constant, outside}, got, scratch).error().code == "usage.index");
+    constant.push_back(0);
+    CHECK(scorer.score({columns, rows, constant, {}}, got, scratch).error().code == "usage.length");
+}
+
 /// Every engine and every way of handing over rows against the reference.
 void check_all(const shape& s, std::uint32_t seed, std::size_t rows) {
     world w(s, seed);
@@ -226,6 +254,7 @@ void check_all(const shape& s, std::uint32_t seed, std::size_t rows) {
         CHECK(same_bits(got, float_expected));
         REQUIRE(scorer->score(pointers, rows, got, scratch));
         CHECK(same_bits(got, float_expected));
+        check_chosen(*scorer, pointers, rows, t, float_expected, scratch);
         task_candidates c;
         c.task = {task.data(), 1, t};
         c.actions = {catalogue.data(), actions, a};

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <cmath>
 
@@ -65,6 +67,24 @@ inline json describe_rules(const policy_set& policy) {
     return out;
 }
 
+inline json describe_stages(const pipeline& ranking) {
+    json out = json::array();
+    for (std::size_t k = 0; k < ranking.stage_names().size(); ++k) {
+        const stage_summary stage = ranking.stage(k);
+        json line{{"stage", stage.name}, {"kind", stage.kind}};
+        line["scores"] = stage.reranks < 0 ? "all candidates"
+                                           : fmt::format("the {} best of {}", stage.rerank_count,
+                                                         ranking.stage_names()[static_cast<std::size_t>(stage.reranks)]);
+        line["columns"] = stage.columns != 0 ? json(stage.columns) : json();
+        line["engine"] = stage.engine.empty() ? json() : json(stage.engine);
+        line["orders"] = k == ranking.ranking_stage()                    ? "yes"
+                         : static_cast<int>(k) == ranking.linear_stage() ? "when the others fail"
+                                                                         : "";
+        out.push_back(std::move(line));
+    }
+    return out;
+}
+
 }  // namespace detail
 
 OPSPILOT_INLINE std::string bundle::describe_json() const {
@@ -81,9 +101,7 @@ OPSPILOT_INLINE std::string bundle::describe_json() const {
             blocks.push_back({{"name", block.name}, {"dimension", block.dimension}});
         features["sparse_blocks"] = std::move(blocks);
     }
-    json ranking = json::array();
-    if (state_->ranking)
-        for (const std::string& stage : state_->ranking->stage_names()) ranking.push_back(stage);
+    const json ranking = state_->ranking ? detail::describe_stages(*state_->ranking) : json::array();
     const json out{{"kind", "bundle"},
                    {"name", state_->name},
                    {"version", state_->version},
@@ -95,7 +113,7 @@ OPSPILOT_INLINE std::string bundle::describe_json() const {
                    {"golden_rows", state_->golden_rows},
                    {"schema", detail::describe_fields(state_->schema)},
                    {"features", std::move(features)},
-                   {"ranking", std::move(ranking)},
+                   {"ranking", ranking},
                    {"thresholds", detail::describe_thresholds(*state_)},
                    {"rules", detail::describe_rules(state_->policy)},
                    {"baseline_rules", state_->baseline ? detail::describe_rules(*state_->baseline) : json::array()},

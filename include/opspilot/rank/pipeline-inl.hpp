@@ -73,11 +73,42 @@ inline status score_linear(const stage& s, const feature_matrix& features, rank_
 
 inline status score_trees(const stage& s, rank_workspace::impl& ws, std::span<double> out) {
     const std::size_t width = s.trees->outputs();
-    if (width == 1) return s.trees->score(ws.inputs, out.size(), out, ws.trees);
-    ws.outputs.resize(out.size() * width);
-    OPSPILOT_CHECK(s.trees->score(ws.inputs, out.size(), ws.outputs, ws.trees));
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] = ws.outputs[i * width + s.output];
+    const bool some = s.reranks >= 0;
+    const std::size_t count = some ? ws.chosen.size() : out.size();
+    const candidate_columns candidates{ws.inputs, out.size(), s.constant, some ? ws.chosen : std::span<const std::uint32_t>{}};
+    if (width == 1 && !some) return s.trees->score(candidates, out, ws.trees);
+    ws.outputs.resize(count * width);
+    OPSPILOT_CHECK(s.trees->score(candidates, ws.outputs, ws.trees));
+    if (some) std::fill(out.begin(), out.end(), std::numeric_limits<double>::quiet_NaN());
+    for (std::size_t i = 0; i < count; ++i) out[some ? ws.chosen[i] : i] = ws.outputs[i * width + s.output];
     return {};
+}
+
+/// The best candidates of the stage before a reranking one, in the host's order. Those without a score there are none of them.
+inline status choose(const stage& s, std::string_view earlier, std::span<const double> scores, rank_workspace::impl& ws) {
+    ws.chosen.clear();
+    for (std::uint32_t i = 0; i < scores.size(); ++i)
+        if (!std::isnan(scores[i])) ws.chosen.push_back(i);
+    if (ws.chosen.empty() && !scores.empty())
+        return error{error_kind::model, "model.score_missing",
+                     fmt::format("stage '{}' scores the best of '{}', which gave no candidate a score", s.name, earlier), "",
+                     "give the candidates scores"};
+    if (ws.chosen.size() <= s.rerank_count) return {};
+    std::nth_element(ws.chosen.begin(), ws.chosen.begin() + static_cast<std::ptrdiff_t>(s.rerank_count), ws.chosen.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return scores[a] != scores[b] ? scores[a] > scores[b] : a < b; });
+    ws.chosen.resize(s.rerank_count);
+    std::sort(ws.chosen.begin(), ws.chosen.end());
+    return {};
+}
+
+/// A linear model scores all candidates sooner than it would gather the chosen ones; the others' scores are dropped.
+inline void drop_others(rank_workspace::impl& ws, std::span<double> out) {
+    std::size_t next = 0;
+    for (std::size_t i = 0; i < out.size(); ++i)
+        if (next < ws.chosen.size() && ws.chosen[next] == i)
+            ++next;
+        else
+            out[i] = std::numeric_limits<double>::quiet_NaN();
 }
 
 /// One column of what a stage gives to later ones.
@@ -130,7 +161,9 @@ inline void fill_stage_column(stage_value value, std::span<const double> scores,
 }
 
 inline status check_stage_scores(const stage& s, bool ordering, const rank_workspace::impl& ws, std::span<const double> scores) {
-    for (std::size_t i = 0; i < scores.size(); ++i) {
+    const bool some = s.reranks >= 0;
+    for (std::size_t at = 0; at < (some ? ws.chosen.size() : scores.size()); ++at) {
+        const std::size_t i = some ? ws.chosen[at] : at;
         if (std::isfinite(scores[i])) continue;
         if (s.kind == stage_kind::host) {
             if (!ordering || std::isinf(scores[i])) continue;
@@ -186,6 +219,10 @@ OPSPILOT_INLINE status pipeline::score(const frame& f, const feature_matrix& fea
         ws.inputs.clear();
         for (const detail::stage_input& input : s.inputs)
             ws.inputs.push_back(input.staged ? ws.columns.column(input.index) : features.column(input.index));
+        if (s.reranks >= 0) {
+            const auto earlier = static_cast<std::size_t>(s.reranks);
+            OPSPILOT_CHECK(detail::choose(s, state->names[earlier], ws.scores[earlier], ws));
+        }
         switch (s.kind) {
             case detail::stage_kind::text_classifier: {
                 OPSPILOT_TRY(ws.override_of[k], detail::score_classes(s, f, features, ws, out));
@@ -195,7 +232,10 @@ OPSPILOT_INLINE status pipeline::score(const frame& f, const feature_matrix& fea
                 OPSPILOT_TRY(ws.override_of[k], detail::score_choice(s, f, features, ws, out));
                 break;
             }
-            case detail::stage_kind::linear: OPSPILOT_CHECK(detail::score_linear(s, features, ws, out)); break;
+            case detail::stage_kind::linear:
+                OPSPILOT_CHECK(detail::score_linear(s, features, ws, out));
+                if (s.reranks >= 0) detail::drop_others(ws, out);
+                break;
             case detail::stage_kind::trees: OPSPILOT_CHECK(detail::score_trees(s, ws, out)); break;
             case detail::stage_kind::host:
                 for (std::size_t i = 0; i < n; ++i) {
@@ -249,7 +289,6 @@ OPSPILOT_INLINE status pipeline::explain(const feature_matrix& features, rank_wo
         return error{error_kind::usage, "usage.stage",
                      fmt::format("candidate {} of stage {}, {} stages were run", candidate, k, ws.done), "", "score first"};
     const detail::stage& s = state->stages[k];
-    if (s.unexplained) return *s.unexplained;
     if (s.kind != detail::stage_kind::trees && s.kind != detail::stage_kind::linear)
         return error{error_kind::model, "model.no_contributions",
                      fmt::format("stage '{}' is a {}, whose scores are no sums over features", s.name,
@@ -257,13 +296,20 @@ OPSPILOT_INLINE status pipeline::explain(const feature_matrix& features, rank_wo
                      "", "explain a stage of trees or a linear one"};
     out.stage = s.name;
     out.score = ws.scores[k][candidate];
+    if (std::isnan(out.score))
+        return error{error_kind::model, "model.not_scored",
+                     fmt::format("stage '{}' did not score candidate {}: it is not among the best of '{}'", s.name, candidate,
+                                 state->names[static_cast<std::size_t>(s.reranks)]),
+                     "", "explain that stage"};
     ws.row.clear();
     for (const detail::stage_input& input : s.inputs)
         ws.row.push_back((input.staged ? ws.columns : features).at(candidate, input.index));
     if (s.kind == detail::stage_kind::trees) {
+        const result<tree_explainer>& explainer = s.explainer->get();
+        if (!explainer) return explainer.error();
         const std::size_t line = s.inputs.size() + 1;
         ws.lines.resize(s.trees->outputs() * line);
-        OPSPILOT_CHECK(s.explainer->contributions({ws.row.data(), 1, ws.row.size()}, ws.lines, ws.explain));
+        OPSPILOT_CHECK(explainer->contributions({ws.row.data(), 1, ws.row.size()}, ws.lines, ws.explain));
         const std::span of_output(ws.lines.data() + s.output * line, line);
         out.method = "tree_shap";
         out.base = of_output.back();
@@ -285,6 +331,19 @@ OPSPILOT_INLINE status pipeline::explain(const feature_matrix& features, rank_wo
 
 OPSPILOT_INLINE std::span<const double> pipeline::stage_scores(const rank_workspace& scratch, std::size_t k) const noexcept {
     return k < scratch.state->done ? std::span<const double>(scratch.state->scores[k]) : std::span<const double>{};
+}
+
+OPSPILOT_INLINE stage_summary pipeline::stage(std::size_t k) const noexcept {
+    const detail::stage& s = state->stages[k];
+    stage_summary out;
+    out.name = s.name;
+    out.kind = detail::stage_kind_names[static_cast<std::size_t>(s.kind)];
+    if (s.trees) out.engine = s.trees->engine();
+    if (s.linear) out.engine = s.linear->kernel();
+    out.columns = s.inputs.size();
+    out.reranks = s.reranks;
+    out.rerank_count = s.rerank_count;
+    return out;
 }
 
 OPSPILOT_INLINE std::size_t pipeline::ranking_stage() const noexcept { return state->rank_by; }

@@ -16,6 +16,11 @@
 /// trees            a LightGBM model: its raw score (`output` picks one of several), read from float32 columns
 /// host             the number in `field` ("candidate.score"): a score the host brings; NaN where there is none
 ///
+/// Two phases: trees and linear models may score the best candidates of an earlier, cheaper stage alone, as in
+///     {"name": "rank", "kind": "trees", "model": "rank/model.txt", "rerank": {"stage": "choice", "count": 200}}
+/// Ties go by the host's order. The others have no score of this stage (NaN, also to later stages); where it orders candidates
+/// they come after those it scored, in the order of the earlier stage.
+///
 /// Models find their columns by name, whatever the order: a column of the plan, or what an earlier stage gives:
 ///     stage.NAME                   the score, as float32
 ///     stage.NAME.rank              how many candidates have a higher score
@@ -64,6 +69,15 @@ struct score_explanation {
     double others = 0;              ///< of all further features; a linear model's hashed text is among them
 };
 
+/// What a stage is. Views live as long as the pipeline.
+struct stage_summary {
+    std::string_view name, kind;
+    std::string_view engine;  ///< of trees and linear models
+    std::size_t columns = 0;  ///< that trees and linear models read, of the plan and of earlier stages
+    int reranks = -1;         ///< the earlier stage whose best `rerank_count` candidates alone it scores; -1: it scores all
+    std::size_t rerank_count = 0;
+};
+
 /// Scratch of one thread for `pipeline::score`. Keeps its memory: nothing is allocated once it has grown.
 class OPSPILOT_API rank_workspace {
 public:
@@ -84,9 +98,9 @@ public:
     ///
     /// Errors, with the place in stages.json and in the model: those of the models; kind model: model.json_… and field errors
     /// of the document, model.version, model.stage_name, model.stage_twice, model.stage_unknown, model.stage_order,
-    /// model.stage_key, model.no_stages, model.limit_stages, model.outputs, model.no_override, model.feature_count,
-    /// model.block; kind features: features.unknown_column (the nearest name is offered), features.fingerprint,
-    /// features.unknown_block, features.dimension; kind schema for fields.
+    /// model.stage_key, model.no_stages, model.limit_stages, model.outputs, model.no_override, model.rerank_count,
+    /// model.feature_count, model.block; kind features: features.unknown_column (the nearest name is offered),
+    /// features.fingerprint, features.unknown_block, features.dimension; kind schema for fields.
     [[nodiscard]] static result<pipeline> parse(std::string_view stages_json,
                                                 const std::function<result<std::string_view>(std::string_view)>& load,
                                                 const schema& s, const feature_plan& plan, dictionary& strings);
@@ -95,16 +109,20 @@ public:
 
     /// Scores all candidates by stages 0 … `last` (default: all). `stage_scores(k)` of the workspace then holds stage k.
     /// Errors: usage.length when features and frame disagree; model.score_not_finite when a model's score is not a number
-    /// (a linear model read a missing value), model.score_missing when the host's score orders candidates and is missing.
+    /// (a linear model read a missing value), model.score_missing when the host's score orders candidates and is missing,
+    /// or a reranking stage finds no candidate with a score.
     [[nodiscard]] status score(const frame& f, const feature_matrix& features, rank_workspace& scratch,
                                std::size_t last = SIZE_MAX) const;
     /// Why stage k scores a candidate as it does, after a `score` call on this workspace with the same features: the `top`
-    /// largest parts. Errors: usage.stage (k was not run, no such candidate), model.no_contributions (text classifiers, choice
-    /// models and the host's own scores have none), model.no_covers and model.limit_explanation (of the trees).
+    /// largest parts. What trees need for it is made at the first such call and kept. Errors: usage.stage (k was not run, no
+    /// such candidate), model.no_contributions (text classifiers, choice models and the host's own scores have none),
+    /// model.not_scored (the stage reranks others), model.no_covers and model.limit_explanation (of the trees).
     [[nodiscard]] status explain(const feature_matrix& features, rank_workspace& scratch, std::size_t k, std::size_t candidate,
                                  std::size_t top, score_explanation& out) const;
     /// Scores of stage k for each candidate, from the last `score` call on this workspace.
     [[nodiscard]] std::span<const double> stage_scores(const rank_workspace& scratch, std::size_t k) const noexcept;
+    /// Stage k < stage_names().size().
+    [[nodiscard]] stage_summary stage(std::size_t k) const noexcept;
     /// Index of the stage that orders candidates, of the one that gives confidence, and of the one used when trees are
     /// unavailable (the linear rung; -1 = none).
     [[nodiscard]] std::size_t ranking_stage() const noexcept;

@@ -63,12 +63,29 @@ OPSPILOT_INLINE std::size_t tree_scorer::bytes() const noexcept { return program
 
 OPSPILOT_INLINE status tree_scorer::score(std::span<const float* const> columns, std::size_t rows, std::span<double> out,
                                           tree_workspace& scratch) const {
-    if (columns.size() != features_) return detail::length_error("columns", columns.size(), features_);
-    if (out.size() != rows * outputs_) return detail::length_error("out", out.size(), rows * outputs_);
+    return score({columns, rows, {}, {}}, out, scratch);
+}
+
+OPSPILOT_INLINE status tree_scorer::score(const candidate_columns& c, std::span<double> out, tree_workspace& scratch) const {
+    if (c.columns.size() != features_) return detail::length_error("columns", c.columns.size(), features_);
+    if (!c.constant.empty() && c.constant.size() != features_)
+        return detail::length_error("marks of constant columns", c.constant.size(), features_);
+    const std::size_t count = c.chosen.empty() ? c.rows : c.chosen.size();
+    if (out.size() != count * outputs_) return detail::length_error("out", out.size(), count * outputs_);
+    for (std::size_t i = 0; i < c.chosen.size(); ++i)
+        if (c.chosen[i] >= c.rows)
+            return error{error_kind::usage,
+                         "usage.index",
+                         fmt::format("row {} of {}", c.chosen[i], c.rows),
+                         fmt::format("/chosen/{}", i),
+                         {}};
     detail::tree_input in;
-    in.candidates = rows;
-    in.add(detail::column_piece(columns));
-    detail::scoring(*program_, *kernel_, in, *scratch.state).scores({}, out);
+    in.candidates = c.rows;
+    in.add(detail::column_piece(c.columns));
+    if (in.count > 0 && !c.constant.empty()) in.pieces[0].constant = c.constant.data();
+    detail::scoring call(*program_, *kernel_, in, *scratch.state);
+    if (c.rows > 0) call.fold(count);
+    call.scores(c.chosen.empty() ? std::span<const std::uint32_t>{} : c.chosen, out);
     return {};
 }
 
@@ -148,7 +165,7 @@ OPSPILOT_INLINE status tree_scorer::score_task(const task_candidates& c, std::sp
     if (out.size() != candidates * outputs_) return detail::length_error("out", out.size(), candidates * outputs_);
     const detail::tree_input in = detail::task_input(c, catalogue, candidates);
     detail::scoring call(*program_, *kernel_, in, *scratch.state);
-    call.fold();
+    call.fold(candidates);
     call.scores({}, out);
     return {};
 }
@@ -170,7 +187,7 @@ OPSPILOT_INLINE status tree_scorer::top_k(const task_candidates& c, std::span<st
     detail::scoring call(*program_, *kernel_, in, ws);
     std::vector<std::uint32_t>& order = ws.order;
     order.clear();
-    call.fold();
+    call.fold(candidates);
     // Few candidates are scored sooner than sifted.
     if (program_->coarse && candidates >= 256 && k <= candidates / 4) {
         call.coarse();

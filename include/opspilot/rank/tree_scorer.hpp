@@ -69,6 +69,14 @@ struct task_candidates {
     number_table pairs;                       ///< one row per candidate; no columns: none
 };
 
+/// One task's candidates as columns.
+struct candidate_columns {
+    std::span<const float* const> columns;  ///< per column of the model its `rows` values
+    std::size_t rows = 0;
+    std::span<const std::uint8_t> constant;  ///< per column: not 0 where all rows hold the same value; empty: none is known to
+    std::span<const std::uint32_t> chosen;   ///< the rows to score; empty: all, in order
+};
+
 /// An ensemble prepared for scoring. Immutable; shared by any number of threads, each with a workspace of its own.
 ///
 /// Small trees (up to 256 leaves) become programs over blocks of candidates: each value is replaced by its rank among the
@@ -89,6 +97,9 @@ public:
     /// `tree_ensemble::score_rows`, here and below. Errors: usage.length.
     [[nodiscard]] status score(std::span<const float* const> columns, std::size_t rows, std::span<double> out,
                                tree_workspace& scratch) const;
+    /// The same for one task: splits on constant columns are answered once for all rows, and only the chosen rows are scored.
+    /// `out` is chosen × outputs(). Errors: usage.length, usage.index (a chosen row that does not exist).
+    [[nodiscard]] status score(const candidate_columns& candidates, std::span<double> out, tree_workspace& scratch) const;
     /// Rows of features() values. Errors: usage.length.
     [[nodiscard]] status score_rows(const number_table& rows, std::span<double> out, tree_workspace& scratch) const;
 

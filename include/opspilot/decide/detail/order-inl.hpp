@@ -15,6 +15,7 @@ namespace opspilot::detail {
 /// Ranks by models, as high on the ladder as allowed: full, else the linear stage, else the baseline rules.
 inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::impl& ws, rung widest, decision& out) {
     ws.scores.assign(f.size(), 0.0);
+    ws.phases.clear();
     if (b.ranking && widest >= rung::linear) {
         const bool full = widest >= rung::cached;
         const int linear = b.ranking->linear_stage();
@@ -25,6 +26,8 @@ inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::i
             if (done) {
                 const std::span<const double> scores = b.ranking->stage_scores(ws.rank, stage);
                 std::copy(scores.begin(), scores.end(), ws.scores.begin());
+                for (int k = b.ranking->stage(stage).reranks; k >= 0; k = b.ranking->stage(static_cast<std::size_t>(k)).reranks)
+                    ws.phases.push_back(b.ranking->stage_scores(ws.rank, static_cast<std::size_t>(k)));
                 out.override_probability = b.ranking->override_probability(ws.rank);
                 return full ? rung::full : rung::linear;
             }
@@ -39,8 +42,8 @@ inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::i
     return rung::human;
 }
 
-/// Orders candidates: allowed before forbidden, higher scores first, ties by the host's order; a score that is not a number
-/// goes last.
+/// Orders candidates: allowed before forbidden, higher scores first, ties by the host's order. A score that is not a number
+/// goes last; those that a reranking stage left out go by the score they were left out for, whatever the policy's boosts.
 inline void order_candidates(workspace::impl& ws) {
     const std::size_t n = ws.scores.size();
     for (double& score : ws.scores)
@@ -50,6 +53,12 @@ inline void order_candidates(workspace::impl& ws) {
     std::sort(ws.order.begin(), ws.order.end(), [&](std::uint32_t a, std::uint32_t b) {
         if (ws.outcome.allowed[a] != ws.outcome.allowed[b]) return ws.outcome.allowed[a] > ws.outcome.allowed[b];
         if (ws.scores[a] != ws.scores[b]) return ws.scores[a] > ws.scores[b];
+        if (std::isinf(ws.scores[a]))
+            for (const std::span<const double> phase : ws.phases) {
+                const bool first = std::isnan(phase[a]), second = std::isnan(phase[b]);
+                if (first != second) return second;
+                if (!first && phase[a] != phase[b]) return phase[a] > phase[b];
+            }
         return a < b;
     });
 }

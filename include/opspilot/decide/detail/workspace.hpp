@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,8 +55,10 @@ struct workspace::impl {
     policy_workspace policy;
     policy_outcome outcome;
     generator_workspace generator;
-    std::vector<double> model_scores;       ///< per candidate, as ranked by models or baseline
-    std::vector<double> scores;             ///< the same with the policy's boosts
+    std::vector<double> model_scores;  ///< per candidate, as ranked by models or baseline
+    std::vector<double> scores;        ///< the same with the policy's boosts
+    std::vector<std::span<const double>>
+        phases;                             ///< scores that order candidates without one: of the reranked stages, nearest first
     std::vector<double> probabilities;      ///< per candidate
     std::vector<std::uint32_t> order;       ///< candidates, best first
     std::vector<std::uint32_t> hit_starts;  ///< per candidate + 1, into `hits`

@@ -24,7 +24,12 @@ inline constexpr std::array<document_field, 5> pipeline_fields{{
     {"override", json_kind::text, false, "stage that gives the probability of none of the candidates; none", {}},
 }};
 
-inline constexpr std::array<document_field, 9> stage_fields{{
+inline constexpr std::array<document_field, 2> rerank_fields{{
+    {"stage", json_kind::text, true, "earlier stage whose best candidates are scored", {}},
+    {"count", json_kind::integer, true, "how many of them", {}},
+}};
+
+inline constexpr std::array<document_field, 10> stage_fields{{
     {"name", json_kind::text, true, "letters, digits, '_' and '-'", {}},
     {"kind", json_kind::text, true, "what computes the score", stage_kind_names},
     {"model", json_kind::text, false, "part of the bundle that holds the model", {}},
@@ -34,6 +39,7 @@ inline constexpr std::array<document_field, 9> stage_fields{{
     {"features", json_kind::array, false, "trees: names that stand in for those of the model", {}},
     {"fingerprint", json_kind::text, false, "of the feature plan the model was trained with", {}},
     {"output", json_kind::integer, false, "trees: which of several outputs; 0", {}},
+    {"rerank", json_kind::object, false, "trees and linear: score the best of an earlier stage alone; all", {}},
 }};
 
 inline constexpr std::size_t stage_limit = 64;
@@ -102,6 +108,11 @@ private:
         return inner;
     }
 
+    static error within(error inner, const std::string& where) {
+        inner.where = where + inner.where;
+        return inner;
+    }
+
     result<std::size_t> stage_called(const json& document, std::string_view key) const {
         const std::string name = text_or(document, key, "");
         const auto found = std::find(out_.names.begin(), out_.names.end(), name);
@@ -149,8 +160,22 @@ private:
             auto done = parse_model(s, node, *bytes, where);
             if (!done) return within(std::move(done).error(), where, model);
         }
+        if (node.contains("rerank")) OPSPILOT_CHECK(parse_rerank(s, node.at("rerank"), pointer(where, "rerank")));
         out_.names.push_back(s.name);
         out_.stages.push_back(std::move(s));
+        return {};
+    }
+
+    status parse_rerank(stage& s, const json& node, const std::string& where) const {
+        OPSPILOT_CHECK(check_object(node, rerank_fields, where, error_kind::model));
+        const std::int64_t count = integer_or(node, "count", 0);
+        if (count < 1)
+            return problem("model.rerank_count", fmt::format("the best {} candidates", count), pointer(where, "count"),
+                           "1 or more; leave \"rerank\" out to score all");
+        auto earlier = stage_called(node, "stage");
+        if (!earlier) return within(std::move(earlier).error(), where);
+        s.reranks = static_cast<int>(*earlier);
+        s.rerank_count = static_cast<std::size_t>(count);
         return {};
     }
 
@@ -163,12 +188,13 @@ private:
         const bool classifier = kind == stage_kind::text_classifier;
         const bool trees = kind == stage_kind::trees;
         const bool host = kind == stage_kind::host;
-        const std::array<rule, 6> rules{{{"model", !host, !host},
+        const std::array<rule, 7> rules{{{"model", !host, !host},
                                          {"classes_from", classifier, classifier},
                                          {"block", false, classifier || kind == stage_kind::choice},
                                          {"field", host, host},
                                          {"features", false, trees},
-                                         {"output", false, trees}}};
+                                         {"output", false, trees},
+                                         {"rerank", false, trees || kind == stage_kind::linear}}};
         for (const rule& r : rules) {
             const bool given = node.contains(r.key);
             if (given && r.allowed) continue;
@@ -226,7 +252,7 @@ private:
 
     status parse_trees(stage& s, const json& node, std::string_view bytes, const std::string& where) {
         OPSPILOT_TRY(const tree_format format, find_tree_format(bytes));
-        OPSPILOT_TRY(const tree_ensemble model, read_trees(bytes));
+        OPSPILOT_TRY(tree_ensemble model, read_trees(bytes));
         const std::int64_t output = integer_or(node, "output", 0);
         if (output < 0 || static_cast<std::uint64_t>(output) >= model.outputs() ||
             (model.outputs() > 1 && !node.contains("output")))
@@ -234,12 +260,12 @@ private:
                            pointer(where, "output"), model.outputs() > 1 ? "say which output is the score" : "");
         s.output = static_cast<std::size_t>(output);
         OPSPILOT_TRY(s.trees, tree_scorer::compile(model));
-        if (auto explainer = tree_explainer::compile(model))
-            s.explainer = std::move(*explainer);
-        else
-            s.unexplained = std::move(explainer).error();  // such a model scores like any other
-        if (!node.contains("features")) return bind_columns(s, model.feature_names(), format == tree_format::lightgbm);
         std::vector<std::string> names;
+        if (!node.contains("features")) {
+            names.assign(model.feature_names().begin(), model.feature_names().end());
+            s.explainer = std::make_shared<const lazy_explainer>(std::move(model));
+            return bind_columns(s, names, format == tree_format::lightgbm);
+        }
         for (const json& name : node.at("features")) {
             if (!name.is_string())
                 return problem("model.wrong_kind", fmt::format("{} where a name is expected", kind_name(name)),
@@ -250,6 +276,7 @@ private:
             return problem("model.feature_count",
                            fmt::format("{} names for a model of {} features", names.size(), model.features()),
                            pointer(where, "features"));
+        s.explainer = std::make_shared<const lazy_explainer>(std::move(model));
         return bind_columns(s, names, false);
     }
 
@@ -267,6 +294,9 @@ private:
             OPSPILOT_TRY(const stage_input input, find_column(name, lightgbm));
             s.inputs.push_back(input);
             s.personal.push_back(input.staged ? std::uint8_t{0} : plan_.personal()[input.index]);
+            const bool constant = input.staged ? out_.columns[input.index].value == stage_value::override_probability
+                                               : plan_.scopes()[input.index] == scope::task;
+            s.constant.push_back(constant ? 1 : 0);
             s.input_names.push_back(name);
         }
         return {};

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@
 #include "opspilot/data/schema.hpp"
 #include "opspilot/features/matrix.hpp"
 #include "opspilot/rank/choice_model.hpp"
-#include "opspilot/rank/explain.hpp"
+#include "opspilot/rank/detail/lazy_explainer.hpp"
 #include "opspilot/rank/linear.hpp"
 #include "opspilot/rank/pipeline.hpp"
 #include "opspilot/rank/text_classifier.hpp"
@@ -49,15 +50,17 @@ struct stage {
     std::optional<choice_model> choice;
     std::optional<linear_ranker> linear;
     std::optional<tree_scorer> trees;
-    std::optional<tree_explainer> explainer;  // of the trees, or
-    std::optional<error> unexplained;         // why there is none
-    std::size_t output = 0;                   // of the trees
-    schema::path field;                       // of host scores and classes
-    std::vector<std::uint32_t> class_of;      // class index by string code, no_code = none
-    std::vector<stage_input> inputs;          // of trees and linear models, in the model's order
+    std::shared_ptr<const lazy_explainer> explainer;  // of the trees
+    std::size_t output = 0;                           // of the trees
+    schema::path field;                               // of host scores and classes
+    std::vector<std::uint32_t> class_of;              // class index by string code, no_code = none
+    std::vector<stage_input> inputs;                  // of trees and linear models, in the model's order
     std::vector<std::string> input_names;
+    std::vector<std::uint8_t> constant;  // per input: one value for all candidates
     std::vector<std::uint8_t> personal;  // per input
-    std::vector<std::uint32_t> blocks;   // of a linear model
+    int reranks = -1;                    // the stage whose best `rerank_count` candidates alone are scored here; -1: all are
+    std::size_t rerank_count = 0;
+    std::vector<std::uint32_t> blocks;  // of a linear model
     bool has_override = false;
 };
 
@@ -86,6 +89,7 @@ struct rank_workspace::impl {
     std::vector<double> log_probabilities;
     std::vector<std::uint8_t> allowed;
     std::vector<std::uint32_t> order;
+    std::vector<std::uint32_t> chosen;  // of a reranking stage
     std::vector<sparse_view> views;
     classifier_scratch classifier;
     choice_scratch choice;

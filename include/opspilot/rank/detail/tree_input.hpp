@@ -34,8 +34,9 @@ struct tree_piece {
     number_table table;                     // rows, or
     const float* const* columns = nullptr;  // columns; either may be absent when `prepared` serves
     const tree_catalogue* prepared = nullptr;
-    const std::int64_t* index = nullptr;  // row of a candidate; null: the candidate's own number
-    bool same = false;                    // row 0 for every candidate
+    const std::int64_t* index = nullptr;     // row of a candidate; null: the candidate's own number
+    bool same = false;                       // row 0 for every candidate
+    const std::uint8_t* constant = nullptr;  // per column: not 0 where every row holds the same value; null: unknown
 
     [[nodiscard]] std::size_t row(std::size_t candidate) const noexcept {
         return same ? 0 : index != nullptr ? static_cast<std::size_t>(index[candidate]) : candidate;
@@ -74,6 +75,11 @@ struct tree_input {
         std::size_t p = 0;
         while (feature >= pieces[p].end) ++p;
         return pieces[p];
+    }
+    /// Whether a feature has one value for all candidates.
+    [[nodiscard]] bool same(std::size_t feature) const noexcept {
+        const tree_piece& piece = of(feature);
+        return piece.same || (piece.constant != nullptr && piece.constant[feature - piece.first] != 0);
     }
 };
 

@@ -34,27 +34,29 @@ public:
     scoring(const tree_program& p, const tree_kernel& kernel, const tree_input& in, tree_workspace::impl& ws) noexcept
         : p_(p), kernel_(kernel), in_(in), ws_(ws), costs_(p, kernel), ranked_(p.ranks.features.size()) {}
 
-    /// Answers the splits on the first piece's columns now, where that is to be had and pays.
-    void fold() {
-        if (in_.count == 0 || !in_.pieces[0].same || p_.has_walked || !p_.ranked || p_.outputs() != 1) return;
+    /// Answers the splits on features that have one value for all candidates now, where that is to be had and pays. `count`:
+    /// how many candidates will be scored.
+    void fold(std::size_t count) {
+        if (p_.has_walked || !p_.ranked || p_.outputs() != 1) return;
         std::size_t known = 0, known_features = 0;
         for (const feature_ranks& f : p_.ranks.features)
-            if (f.feature < in_.pieces[0].end) {
+            if (in_.same(f.feature)) {
                 ++known_features;
                 for (std::uint32_t c = 0; c < f.columns; ++c) known += p_.ranks.columns[f.first_column + c].splits;
             }
+        if (known_features == 0) return;
         ranked_ -= known_features;  // one value for all candidates
         const double share = costs_.left_over(known);
-        const double folded = costs_.fold + costs_.program(in_.candidates, share, ranked_);
-        if (folded > costs_.program(in_.candidates, 1.0, ranked_) || folded > costs_.walk(in_.candidates)) return;
+        const double folded = costs_.fold + costs_.program(count, share, ranked_);
+        if (folded > costs_.program(count, 1.0, ranked_) || folded > costs_.walk(count)) return;
         const std::size_t columns = p_.ranks.columns.size();
         ws_.answers.known.assign(columns, 0);
         ws_.answers.rank.resize(columns);
         block_ranker ranker(p_, kernel_, ws_.block);
         ws_.block.candidates[0] = 0;
         for (const feature_ranks& f : p_.ranks.features) {
-            if (f.feature >= in_.pieces[0].end) continue;
-            ranker.rank(f, in_.pieces[0], 1, ws_.answers.rank.data() + f.first_column, 1);
+            if (!in_.same(f.feature)) continue;
+            ranker.rank(f, in_.of(f.feature), 1, ws_.answers.rank.data() + f.first_column, 1);
             std::fill_n(ws_.answers.known.begin() + f.first_column, f.columns, std::uint8_t{1});
         }
         tree_folder(p_, ws_.answers, ws_.folded).fold();
@@ -122,9 +124,10 @@ private:
         block_ranker ranker(p_, kernel_, block);
         for (const feature_ranks& f : p_.ranks.features) {
             const tree_piece& piece = in_.of(f.feature);
-            if (folded_ && piece.same) continue;
+            const bool same = in_.same(f.feature);
+            if (folded_ && same) continue;
             std::int8_t* const out = block.columns.data() + f.first_column * tree_lanes;
-            if (piece.same) {
+            if (same) {
                 ranker.rank(f, piece, 1, out, tree_lanes);
                 for (std::uint32_t c = 0; c < f.columns; ++c) std::fill_n(out + c * tree_lanes, tree_lanes, out[c * tree_lanes]);
                 continue;
