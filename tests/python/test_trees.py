@@ -174,9 +174,14 @@ def test_broken_models(booster: Any) -> None:
         Ranker.from_lightgbm(3)
 
 
-def test_a_ranker_describes_itself_and_survives_pickling(ranker: Ranker) -> None:
+def test_a_ranker_describes_itself_and_survives_pickling(booster: Any, ranker: Ranker) -> None:
     about = json.loads(ranker.describe("json"))
     assert about["trees"] == 20
+    splits = booster.feature_importance("split")
+    asked = {booster.feature_name()[j]: int(splits[j]) for j in np.flatnonzero(splits)}
+    assert {entry["feature"]: entry["splits"] for entry in about["most_asked"]} == asked
+    assert about["splits"] == splits.sum() and about["explanations"] is True
+    assert about["depth"] == booster.trees_to_dataframe()["node_depth"].max() - 1  # it counts nodes
     assert about["features"] == ranker.feature_names
     assert "tree ranker" in repr(ranker)
     assert "<table>" in ranker._repr_html_()
