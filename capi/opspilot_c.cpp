@@ -2,6 +2,7 @@
 #include "opspilot.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <limits>
@@ -106,17 +107,24 @@ status all_given(const void* first, const char* name, Pairs... rest) {
 
 opspilot_text text(std::string_view view) noexcept { return {view.data(), view.size()}; }
 
+/// Whether a caller's struct reaches as far as its first version did.
+status reaches(std::size_t size, std::size_t first_version, const char* name) {
+    if (size >= first_version) return {};
+    return usage("usage.struct_size", std::string(name) + " of " + std::to_string(size) + " bytes",
+                 std::string("set size to sizeof(") + name + ")");
+}
+
 opspilot::result<opspilot::decide_options> read_options(const opspilot_options* given_options) {
-    opspilot::decide_options out;
-    if (given_options == nullptr) return out;
-    if (given_options->size < sizeof(opspilot_options))
-        return usage("usage.struct_size", "opspilot_options of " + std::to_string(given_options->size) + " bytes",
-                     "set size to sizeof(opspilot_options)");
-    if (given_options->widest_rung < OPSPILOT_RUNG_HUMAN || given_options->widest_rung > OPSPILOT_RUNG_FULL)
-        return usage("usage.option", "widest_rung " + std::to_string(given_options->widest_rung), "0 to 4");
-    out.widest = static_cast<opspilot::rung>(given_options->widest_rung);
-    out.staged = given_options->ignore_stage == 0;
-    return out;
+    opspilot_options o = OPSPILOT_OPTIONS_INIT;
+    if (given_options != nullptr) {
+        OPSPILOT_CHECK(reaches(given_options->size, offsetof(opspilot_options, explain), "opspilot_options"));
+        std::memcpy(&o, given_options, std::min(given_options->size, sizeof o));
+    }
+    if (o.widest_rung < OPSPILOT_RUNG_HUMAN || o.widest_rung > OPSPILOT_RUNG_FULL)
+        return usage("usage.option", "widest_rung " + std::to_string(o.widest_rung), "0 to 4");
+    if (o.reserved != 0) return usage("usage.option", "reserved " + std::to_string(o.reserved), "0");
+    return opspilot::decide_options{
+        .widest = static_cast<opspilot::rung>(o.widest_rung), .staged = o.ignore_stage == 0, .explain = o.explain != 0};
 }
 
 /// Rows of candidates for the engine; none given: generate.
@@ -125,15 +133,19 @@ opspilot::table_source source(const opspilot_candidates* candidates) noexcept {
 }
 
 status fill(opspilot_reason* out, const opspilot::reason& reason) {
-    if (out->size < sizeof(opspilot_reason))
-        return usage("usage.struct_size", "opspilot_reason of " + std::to_string(out->size) + " bytes",
-                     "set size to sizeof(opspilot_reason)");
+    OPSPILOT_CHECK(reaches(out->size, sizeof(opspilot_reason), "opspilot_reason"));
     out->code = text(reason.code);
     out->rule = text(reason.rule);
     out->layer = text(reason.layer);
     out->text = text(reason.text);
     out->failed = reason.failed ? 1 : 0;
     return {};
+}
+
+/// What was explained, or nothing.
+const opspilot::score_explanation* explained(const opspilot_decision& d) noexcept {
+    const opspilot::decision_explanation& e = d.shown->explanation;
+    return e.asked && e.missing.empty() ? &e.of_score : nullptr;
 }
 
 status index_below(std::size_t index, std::size_t count) {
@@ -373,9 +385,7 @@ opspilot_status opspilot_decision_ranked(const opspilot_decision* d, size_t inde
     return guarded(e, [&]() -> status {
         OPSPILOT_CHECK(all_given(d, "decision", out, "out"));
         OPSPILOT_CHECK(index_below(index, d->shown->ranked.size()));
-        if (out->size < sizeof(opspilot_ranked))
-            return usage("usage.struct_size", "opspilot_ranked of " + std::to_string(out->size) + " bytes",
-                         "set size to sizeof(opspilot_ranked)");
+        OPSPILOT_CHECK(reaches(out->size, sizeof(opspilot_ranked), "opspilot_ranked"));
         const opspilot::ranked_candidate& c = d->shown->ranked[index];
         out->action = text(c.action);
         out->candidate = c.candidate;
@@ -402,6 +412,39 @@ opspilot_status opspilot_decision_ranked_reason(const opspilot_decision* d, size
         const auto reasons = d->shown->reasons_of(d->shown->ranked[index]);
         OPSPILOT_CHECK(index_below(reason, reasons.size()));
         return fill(out, reasons[reason]);
+    });
+}
+opspilot_status opspilot_decision_explanation(const opspilot_decision* d, opspilot_explanation* out, opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(all_given(d, "decision", out, "out"));
+        OPSPILOT_CHECK(reaches(out->size, sizeof(opspilot_explanation), "opspilot_explanation"));
+        const opspilot::decision_explanation& why = d->shown->explanation;
+        const opspilot::score_explanation* const made = explained(*d);
+        constexpr double none = std::numeric_limits<double>::quiet_NaN();
+        out->action = text(why.asked ? why.action : std::string_view{});
+        out->missing = text(why.asked ? why.missing : std::string_view{});
+        out->stage = text(made != nullptr ? made->stage : std::string_view{});
+        out->method = text(made != nullptr ? made->method : std::string_view{});
+        out->score = made != nullptr ? made->score : none;
+        out->base = made != nullptr ? made->base : none;
+        out->others = made != nullptr ? made->others : none;
+        out->contributions = made != nullptr ? made->parts.size() : 0;
+        out->asked = why.asked ? 1 : 0;
+        return {};
+    });
+}
+opspilot_status opspilot_decision_contribution(const opspilot_decision* d, size_t index, opspilot_contribution* out,
+                                               opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(all_given(d, "decision", out, "out"));
+        const opspilot::score_explanation* const made = explained(*d);
+        OPSPILOT_CHECK(index_below(index, made != nullptr ? made->parts.size() : 0));
+        OPSPILOT_CHECK(reaches(out->size, sizeof(opspilot_contribution), "opspilot_contribution"));
+        const opspilot::score_part& part = made->parts[index];
+        out->feature = text(part.feature);
+        out->contribution = part.contribution;
+        out->personal = part.personal ? 1 : 0;
+        return {};
     });
 }
 opspilot_status opspilot_decision_record_json(opspilot_decision* d, size_t top, opspilot_text* out, opspilot_error* e) {

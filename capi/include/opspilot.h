@@ -266,14 +266,17 @@ typedef enum opspilot_rung {
     OPSPILOT_RUNG_FULL = 4
 } opspilot_rung;
 
-/* What may differ from decision to decision. NULL stands for OPSPILOT_OPTIONS_INIT. */
+/* What may differ from decision to decision. NULL stands for OPSPILOT_OPTIONS_INIT, and so does a member that a caller's `size`
+ * does not reach, because the caller was compiled before the member was there. */
 typedef struct opspilot_options {
     size_t size;          /* sizeof(opspilot_options) */
     int32_t widest_rung;  /* an opspilot_rung: do not climb above it */
     int32_t ignore_stage; /* not 0: as if the bundle were live (what-if) */
+    int32_t explain;      /* not 0: say what made the score of the best candidate; read by opspilot_decision_explanation */
+    int32_t reserved;     /* 0 */
 } opspilot_options;
 
-#define OPSPILOT_OPTIONS_INIT {sizeof(opspilot_options), OPSPILOT_RUNG_FULL, 0}
+#define OPSPILOT_OPTIONS_INIT {sizeof(opspilot_options), OPSPILOT_RUNG_FULL, 0, 0, 0}
 
 /* Makes an empty decision. Freed with opspilot_decision_free. Errors: none of its own. */
 OPSPILOT_C_API opspilot_status opspilot_decision_new(opspilot_decision** out, opspilot_error* error);
@@ -409,8 +412,47 @@ OPSPILOT_C_API opspilot_status opspilot_decision_reason(const opspilot_decision*
 OPSPILOT_C_API opspilot_status opspilot_decision_ranked_reason(const opspilot_decision* decision, size_t index, size_t reason,
                                                                opspilot_reason* out, opspilot_error* error);
 
+/* What made the score of the best candidate: score = base + the contributions + others, to rounding. Names of features and
+ * numbers, never values. */
+typedef struct opspilot_explanation {
+    size_t size;           /* sizeof(opspilot_explanation) */
+    opspilot_text action;  /* the candidate: the first ranked one */
+    opspilot_text missing; /* empty, or why there is none: "explanation.no_candidate", "explanation.rung" (rules ranked it), or
+                              what the stage's model lacks: "model.no_covers", "model.no_contributions", ... */
+    opspilot_text stage;   /* that ranked */
+    opspilot_text method;  /* "tree_shap": exact Shapley values; "linear": weight times value */
+    double score;          /* of that stage, before the policies' boosts */
+    double base;           /* what a candidate nothing is known of gets; the intercept of a linear model */
+    double others;         /* of the features that are not listed */
+    size_t contributions;  /* how many opspilot_decision_contribution gives */
+    int32_t asked;         /* not 0: opspilot_options.explain was set; all else is empty, NaN or 0 when it was not */
+} opspilot_explanation;
+
+#define OPSPILOT_EXPLANATION_INIT {sizeof(opspilot_explanation), {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}, 0.0, 0.0, 0.0, 0, 0}
+
+/* What one feature added to the score. */
+typedef struct opspilot_contribution {
+    size_t size;           /* sizeof(opspilot_contribution) */
+    opspilot_text feature; /* as the model calls it */
+    double contribution;
+    int32_t personal; /* not 0: made from a personal or sensitive field, whose value it may tell; the record does not name it */
+} opspilot_contribution;
+
+#define OPSPILOT_CONTRIBUTION_INIT {sizeof(opspilot_contribution), {NULL, 0}, 0.0, 0}
+
+/* Fills `out`, which the caller owns. Numbers are NaN when there is no explanation.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.struct_size" when out->size is too small. */
+OPSPILOT_C_API opspilot_status opspilot_decision_explanation(const opspilot_decision* decision, opspilot_explanation* out,
+                                                             opspilot_error* error);
+
+/* Contribution `index`, the largest by magnitude first; at most 10 are listed.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.index" at or above the count, "usage.struct_size" when out->size is too small. */
+OPSPILOT_C_API opspilot_status opspilot_decision_contribution(const opspilot_decision* decision, size_t index,
+                                                              opspilot_contribution* out, opspilot_error* error);
+
 /* The decision as one line of JSON ending in a newline: the record that a host logs. The best `top` candidates are listed, at
- * most 64. The text belongs to `decision` and lives until the next call on it. Errors: none of its own. */
+ * most 64. An explanation stands in it when one was asked for; features made from personal or sensitive fields count among its
+ * others there. The text belongs to `decision` and lives until the next call on it. Errors: none of its own. */
 OPSPILOT_C_API opspilot_status opspilot_decision_record_json(opspilot_decision* decision, size_t top, opspilot_text* out,
                                                              opspilot_error* error);
 

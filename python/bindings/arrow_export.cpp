@@ -56,11 +56,16 @@ const char* format_of(column_table::kind kind) {
         case column_table::kind::number: return "g";
         case column_table::kind::integer: return "l";
         case column_table::kind::boolean: return "b";
+        case column_table::kind::record: return "+s";
+        case column_table::kind::records: return "+L";
     }
     return "U";
 }
 
+void export_table(const column_table& table, ArrowArray& to);
+
 void export_column(const column_table::column& from, ArrowArray& to) {
+    if (from.type == column_table::kind::record) return export_table(from.members.front(), to);
     auto owner = std::make_unique<exported_array>();
     const std::size_t rows = from.valid.size();
     std::int64_t nulls = 0;
@@ -88,38 +93,56 @@ void export_column(const column_table::column& from, ArrowArray& to) {
             owner->bits = packed_bits(rows, [&](std::size_t i) { return from.integers[i] != 0; });
             owner->buffers[1] = owner->bits.data();
             break;
+        case column_table::kind::records:
+            owner->words = from.offsets;
+            owner->buffers[1] = owner->words.data();
+            owner->child_arrays.resize(1);
+            export_table(from.members.front(), owner->child_arrays.front());
+            owner->child_pointers.push_back(&owner->child_arrays.front());
+            break;
+        case column_table::kind::record: break;
     }
     to = ArrowArray{};
     to.length = static_cast<std::int64_t>(rows);
     to.null_count = nulls;
     to.n_buffers = buffers;
     to.buffers = owner->buffers.data();
+    to.n_children = static_cast<std::int64_t>(owner->child_pointers.size());
+    to.children = owner->child_pointers.data();
     to.release = release_array;
     to.private_data = owner.release();
 }
 
-void export_schema(const std::vector<column_table::column>& columns, ArrowSchema& to) {
-    auto owner = std::make_unique<exported_schema>();
-    owner->children.resize(columns.size());
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-        auto child = std::make_unique<exported_schema>();
-        child->name = columns[i].name;
-        ArrowSchema& out = owner->children[i];
-        out = ArrowSchema{};
-        out.format = format_of(columns[i].type);
-        out.name = child->name.c_str();
-        out.flags = ARROW_FLAG_NULLABLE;
-        out.release = release_schema;
-        out.private_data = child.release();
-        owner->pointers.push_back(&out);
-    }
+/// `children` are filled by then.
+void finish_schema(std::unique_ptr<exported_schema> owner, const char* format, std::int64_t flags, ArrowSchema& to) {
+    for (ArrowSchema& child : owner->children) owner->pointers.push_back(&child);
     to = ArrowSchema{};
-    to.format = "+s";
-    to.name = "";
-    to.n_children = static_cast<std::int64_t>(columns.size());
+    to.format = format;
+    to.name = owner->name.c_str();
+    to.flags = flags;
+    to.n_children = static_cast<std::int64_t>(owner->pointers.size());
     to.children = owner->pointers.data();
     to.release = release_schema;
     to.private_data = owner.release();
+}
+
+void export_field(const column_table::column& column, ArrowSchema& to);
+
+void export_schema(const column_table& table, std::string name, ArrowSchema& to) {
+    auto owner = std::make_unique<exported_schema>();
+    owner->name = std::move(name);
+    owner->children.resize(table.columns().size());
+    for (std::size_t i = 0; i < owner->children.size(); ++i) export_field(table.columns()[i], owner->children[i]);
+    finish_schema(std::move(owner), "+s", 0, to);
+}
+
+void export_field(const column_table::column& column, ArrowSchema& to) {
+    if (column.type == column_table::kind::record) return export_schema(column.members.front(), column.name, to);
+    auto owner = std::make_unique<exported_schema>();
+    owner->name = column.name;
+    owner->children.resize(column.members.size());
+    for (std::size_t i = 0; i < owner->children.size(); ++i) export_schema(column.members[i], "item", owner->children[i]);
+    finish_schema(std::move(owner), format_of(column.type), ARROW_FLAG_NULLABLE, to);
 }
 
 void export_table(const column_table& table, ArrowArray& to) {
@@ -167,6 +190,20 @@ std::size_t column_table::add(std::string name, kind type) {
     columns_.push_back(std::move(made));
     return columns_.size() - 1;
 }
+std::size_t column_table::add(std::string name, kind type, column_table members) {
+    const std::size_t at = add(std::move(name), type);
+    columns_[at].members.push_back(std::move(members));
+    return at;
+}
+void column_table::text_or_null(std::size_t at, std::string_view value) {
+    text(at, value);
+    columns_[at].valid.back() = value.empty() ? 0 : 1;
+}
+void column_table::end_record(std::size_t at) { columns_[at].valid.push_back(1); }
+void column_table::end_records(std::size_t at) {
+    columns_[at].offsets.push_back(static_cast<std::int64_t>(columns_[at].members.front().rows()));
+    columns_[at].valid.push_back(1);
+}
 void column_table::text(std::size_t at, std::string_view value) {
     columns_[at].bytes += value;
     columns_[at].offsets.push_back(static_cast<std::int64_t>(columns_[at].bytes.size()));
@@ -193,13 +230,26 @@ py::object column_table::value(std::size_t at, std::size_t row) const {
         case kind::number: return py::float_(c.numbers[row]);
         case kind::integer: return py::int_(c.integers[row]);
         case kind::boolean: return py::bool_(c.integers[row] != 0);
+        case kind::record: return c.members.front().row(row);
+        case kind::records: {
+            py::list out;
+            for (auto i = c.offsets[row]; i < c.offsets[row + 1]; ++i)
+                out.append(c.members.front().row(static_cast<std::size_t>(i)));
+            return out;
+        }
     }
     return py::none();
 }
 
+py::dict column_table::row(std::size_t at) const {
+    py::dict out;
+    for (std::size_t c = 0; c < columns_.size(); ++c) out[py::str(columns_[c].name)] = value(c, at);
+    return out;
+}
+
 py::tuple column_table::to_arrow() const {
     auto schema = std::make_unique<ArrowSchema>();
-    export_schema(columns_, *schema);
+    export_schema(*this, "", *schema);
     py::object schema_capsule = capsule_of(std::move(schema), "arrow_schema");
     auto array = std::make_unique<ArrowArray>();
     export_table(*this, *array);
@@ -212,7 +262,7 @@ py::object column_table::to_stream() const {
     owner->table = *this;
     *stream = ArrowArrayStream{};
     stream->get_schema = [](ArrowArrayStream* self, ArrowSchema* out) {
-        export_schema(static_cast<exported_stream*>(self->private_data)->table.columns(), *out);
+        export_schema(static_cast<exported_stream*>(self->private_data)->table, "", *out);
         return 0;
     };
     stream->get_next = [](ArrowArrayStream* self, ArrowArray* out) {
@@ -256,11 +306,7 @@ void bind_column_table(py::module_& m) {
         .def("to_dicts",
              [](const column_table& t) {
                  py::list rows;
-                 for (std::size_t row = 0; row < t.rows(); ++row) {
-                     py::dict entry;
-                     for (std::size_t c = 0; c < t.columns().size(); ++c) entry[py::str(t.columns()[c].name)] = t.value(c, row);
-                     rows.append(entry);
-                 }
+                 for (std::size_t row = 0; row < t.rows(); ++row) rows.append(t.row(row));
                  return rows;
              })
         .def(

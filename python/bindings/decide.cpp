@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "arrow_export.hpp"
+#include "batch_columns.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/audit/log.hpp"
@@ -159,53 +160,6 @@ struct copied_features {
     std::vector<std::pair<std::vector<std::uint32_t>, std::vector<float>>> sparse;
 };
 
-struct batch_columns {
-    column_table table;
-    std::size_t id, verdict, proposed, action, queue, probability, threshold, score, override_probability, rung, stage,
-        candidates, reasons;
-
-    batch_columns() {
-        using kind = column_table::kind;
-        id = table.add("id", kind::text);
-        verdict = table.add("verdict", kind::text);
-        proposed = table.add("proposed", kind::text);
-        action = table.add("action", kind::text);
-        queue = table.add("queue", kind::text);
-        probability = table.add("probability", kind::number);
-        threshold = table.add("threshold", kind::number);
-        score = table.add("score", kind::number);
-        override_probability = table.add("override_probability", kind::number);
-        rung = table.add("rung", kind::text);
-        stage = table.add("stage", kind::text);
-        candidates = table.add("candidates", kind::integer);
-        reasons = table.add("reasons", kind::text);
-    }
-    void append(const decision& d) {
-        table.text(id, d.id);
-        table.text(verdict, name(d.verdict));
-        table.text(proposed, name(d.proposed));
-        table.text(action, d.action);
-        table.text(queue, d.queue);
-        table.number(probability, d.action.empty() ? NAN : d.probability);
-        table.number(threshold, d.threshold);
-        table.number(score, d.ranked.empty() ? NAN : d.ranked.front().score);
-        table.number(override_probability, d.override_probability);
-        table.text(rung, name(d.rung));
-        table.text(stage, d.stage);
-        table.integer(candidates, static_cast<std::int64_t>(d.ranked.size()));
-        std::string codes;
-        const auto add = [&](const reason& r) {
-            if (!codes.empty()) codes += ' ';
-            codes += r.code;
-            if (!r.rule.empty()) codes.append(":").append(r.rule);
-        };
-        for (const reason& r : d.reasons) add(r);
-        if (!d.ranked.empty())
-            for (const reason& r : d.reasons_of(d.ranked.front())) add(r);
-        table.text(reasons, codes);
-    }
-};
-
 }  // namespace
 
 void bind_decide(py::module_& m) {
@@ -339,12 +293,12 @@ void bind_decide(py::module_& m) {
              })
         .def("decide_batch",
              [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now,
-                const std::string& rung, const py::object& audit) {
+                const std::string& rung, bool explain, const py::object& audit) {
                  const rows_from_python task_rows(tasks, "tasks");
                  const rows_from_python candidate_rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);
-                 const decide_options options{.widest = rung_from(rung)};
-                 batch_columns out;
+                 const decide_options options{.widest = rung_from(rung), .explain = explain};
+                 batch_columns out(explain);
                  std::string records;
                  const bool record = !audit.is_none();
                  status done = [&] {

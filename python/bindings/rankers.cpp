@@ -193,6 +193,13 @@ py::object score_task(tree_handle& r, const py::object& task, const py::object& 
     return py::make_tuple(best, scores);
 }
 
+/// Splits on the longest way of any tree.
+std::uint32_t depth_of(const tree_ensemble& e) {
+    std::uint32_t most = 0;
+    for (std::size_t t = 0; t < e.trees(); ++t) most = std::max(most, e.tree(t).depth);
+    return most;
+}
+
 /// A reader of one format, or of all, behind the interpreter lock.
 template <class Reader>
 auto tree_reader(Reader read) {
@@ -249,6 +256,9 @@ void bind_trees(py::module_& m) {
         .def_property_readonly("outputs", [](const tree_handle& r) { return r.ensemble().outputs(); })
         .def_property_readonly("trees", [](const tree_handle& r) { return r.ensemble().trees(); })
         .def_property_readonly("splits", [](const tree_handle& r) { return r.ensemble().splits(); })
+        .def_property_readonly("depth", [](const tree_handle& r) { return depth_of(r.ensemble()); })
+        .def_property_readonly("explanations",
+                               [](const tree_handle& r) { return r.ensemble().has_covers() || r.ensemble().splits() == 0; })
         .def_property_readonly("averaged", [](const tree_handle& r) { return r.ensemble().divisor() != 1; })
         .def_property_readonly("objective", [](const tree_handle& r) { return r.ensemble().objective(); });
     m.def("tree_engines", [] {

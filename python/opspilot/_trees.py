@@ -244,16 +244,26 @@ class Ranker(Described):
 
     def _description(self) -> dict[str, Any]:
         core = self._core
+        splits = core.importance("split")
         return {
             "kind": "tree ranker",
+            "format": _core.find_tree_format(self._content),
+            "objective": core.objective,
+            "outputs": core.outputs,
             "trees": core.trees,
             "splits": core.splits,
-            "outputs": core.outputs,
-            "objective": core.objective,
+            "depth": core.depth,
             "averaged": core.averaged,
-            "feature_count": core.features,
+            "explanations": core.explanations,
             "engines": self.engines(),
+            "feature_count": core.features,
             "features": core.feature_names,
+            "features_no_split_asks_about": int(np.count_nonzero(splits == 0)),
+            "most_asked": [
+                {"feature": core.feature_names[j], "splits": int(splits[j])}
+                for j in np.argsort(-splits, kind="stable")[:10]
+                if splits[j] > 0
+            ],
         }
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -316,10 +316,16 @@ class Engine(Described):
             self._audit(made.record())
         return made
 
-    def decide_batch(self, tasks: object, candidates: object = None, *, now: object, rung: str = "full") -> _core.Table:
+    def decide_batch(
+        self, tasks: object, candidates: object = None, *, now: object, rung: str = "full", explain: bool = False
+    ) -> _core.Table:
         """Decides many tasks; ``candidates`` carry an ascending integer ``task_index``. The same answers as ``decide``, bit
-        for bit, as one table with a row per task."""
-        return self._core.decide_batch(tasks, candidates, now, rung, self._audit)
+        for bit, as one table with a row per task.
+
+        ``explain`` adds a column ``explanation`` of what ``Decision.explanation`` is, and explanations to the records. In Arrow
+        it is a struct whose ``contributions`` are a list of structs.
+        """
+        return self._core.decide_batch(tasks, candidates, now, rung, explain, self._audit)
 
     def record_outcome(self, decision_id: str, outcome: Mapping[str, object] | bytes, *, now: object) -> bytes:
         """Records what came of a decision, as one line of JSON in the same audit log; returns the line.

@@ -10,6 +10,7 @@ static const char* const single_tasks[tasks] = {"{\"id\": \"t0\", \"intent\": \"
 typedef struct seen {
     desk* single;
     const char* candidates; /* JSON, or NULL */
+    const opspilot_options* options;
     size_t count;
     size_t stop_after;
 } seen;
@@ -21,7 +22,7 @@ static int compare(void* user, size_t task, opspilot_decision* decision) {
     desk* d = s->single;
     CHECK(task == s->count);
     OK(opspilot_engine_decide_json(d->engine, d->workspace, single_tasks[task], strlen(single_tasks[task]), s->candidates,
-                                   s->candidates == NULL ? 0 : strlen(s->candidates), NOW, NULL, d->decision, &problem));
+                                   s->candidates == NULL ? 0 : strlen(s->candidates), NOW, s->options, d->decision, &problem));
     CHECK(same_decision(decision, d->decision));
     CHECK(opspilot_decision_id(decision).size == 32);
     OK(opspilot_decision_record_json(decision, 3, &line, &problem));
@@ -60,11 +61,13 @@ void test_batch(void) {
     struct ArrowArray array = {tasks, 0, 0, 1, 3, no_buffers, arrays, NULL, keep_array, NULL};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
     opspilot_workspace* workspace = NULL;
+    opspilot_options options = OPSPILOT_OPTIONS_INIT;
     opspilot_candidates* c = NULL;
     desk d = open_desk();
     seen s;
     s.single = &d;
     s.candidates = NULL;
+    s.options = NULL;
     s.count = 0;
     s.stop_after = 99;
     OK(opspilot_workspace_new(&workspace, &problem));
@@ -80,6 +83,12 @@ void test_batch(void) {
     s.count = 0;
     OK(opspilot_engine_decide_batch(d.engine, workspace, &schema, &array, c, NOW, NULL, compare, &s, &problem));
     CHECK(s.count == tasks);
+    options.explain = 1;
+    s.options = &options;
+    s.count = 0;
+    OK(opspilot_engine_decide_batch(d.engine, workspace, &schema, &array, c, NOW, &options, compare, &s, &problem));
+    CHECK(s.count == tasks);
+    s.options = NULL;
     s.count = 0;
     s.stop_after = 2;
     OK(opspilot_engine_decide_batch(d.engine, workspace, &schema, &array, c, NOW, NULL, compare, &s, &problem));

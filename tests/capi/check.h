@@ -31,9 +31,11 @@ extern int failures;
 
 #define NOW INT64_C(1700000000000000)
 
-/* The packed bundle of the tests. */
+/* The packed bundle of the tests, and one whose scores depend on a personal field, too. */
 extern unsigned char* packed;
 extern size_t packed_size;
+extern unsigned char* personal;
+extern size_t personal_size;
 
 /* Bundle, engine, workspace and decision, made once per test file. */
 typedef struct desk {
@@ -44,6 +46,7 @@ typedef struct desk {
 } desk;
 
 desk open_desk(void);
+desk open_desk_on(const unsigned char* bundle, size_t size);
 void close_desk(desk* d);
 
 /* Arrow structs of the tests own nothing; one without a release function would count as released. */
@@ -52,13 +55,14 @@ void keep_array(struct ArrowArray* array);
 
 int same_text(opspilot_text text, const char* expected);
 int same_bits(double a, double b);
-/* Verdict, action, probability, and every ranked candidate with every bit of its numbers. */
+/* Verdict, action, probability, and every ranked candidate and the explanation with every bit of their numbers. */
 int same_decision(const opspilot_decision* a, const opspilot_decision* b);
 
 void test_load(void);
 void test_decide(void);
 void test_columns(void);
 void test_batch(void);
+void test_explain(void);
 void test_outcome(void);
 
 #endif

@@ -6,22 +6,26 @@ int checks = 0;
 int failures = 0;
 unsigned char* packed = NULL;
 size_t packed_size = 0;
+unsigned char* personal = NULL;
+size_t personal_size = 0;
 
-static int read_file(const char* path) {
+static int read_file(const char* path, unsigned char** bytes, size_t* size) {
     FILE* file = fopen(path, "rb");
     long length = 0;
     if (file == NULL) return 0;
     if (fseek(file, 0, SEEK_END) == 0) length = ftell(file);
-    if (length > 0 && fseek(file, 0, SEEK_SET) == 0) packed = malloc((size_t)length);
-    if (packed != NULL) packed_size = fread(packed, 1, (size_t)length, file);
+    if (length > 0 && fseek(file, 0, SEEK_SET) == 0) *bytes = malloc((size_t)length);
+    if (*bytes != NULL) *size = fread(*bytes, 1, (size_t)length, file);
     fclose(file);
-    return packed_size > 0 && packed_size == (size_t)length;
+    return *size > 0 && *size == (size_t)length;
 }
 
-desk open_desk(void) {
+desk open_desk(void) { return open_desk_on(packed, packed_size); }
+
+desk open_desk_on(const unsigned char* bundle, size_t size) {
     desk d = {NULL, NULL, NULL, NULL};
     opspilot_error problem = OPSPILOT_ERROR_INIT;
-    OK(opspilot_bundle_load(packed, packed_size, &d.bundle, &problem));
+    OK(opspilot_bundle_load(bundle, size, &d.bundle, &problem));
     OK(opspilot_engine_new(d.bundle, &d.engine, &problem));
     OK(opspilot_workspace_new(&d.workspace, &problem));
     OK(opspilot_decision_new(&d.decision, &problem));
@@ -44,12 +48,34 @@ int same_text(opspilot_text text, const char* expected) {
 
 int same_bits(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
 
+static int same(opspilot_text a, opspilot_text b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static int same_explanation(const opspilot_decision* a, const opspilot_decision* b) {
+    opspilot_explanation x = OPSPILOT_EXPLANATION_INIT;
+    opspilot_explanation y = OPSPILOT_EXPLANATION_INIT;
+    size_t i;
+    if (opspilot_decision_explanation(a, &x, NULL) != OPSPILOT_OK) return 0;
+    if (opspilot_decision_explanation(b, &y, NULL) != OPSPILOT_OK) return 0;
+    if (x.asked != y.asked || x.contributions != y.contributions) return 0;
+    if (!same(x.action, y.action) || !same(x.missing, y.missing) || !same(x.stage, y.stage) || !same(x.method, y.method))
+        return 0;
+    if (!same_bits(x.score, y.score) || !same_bits(x.base, y.base) || !same_bits(x.others, y.others)) return 0;
+    for (i = 0; i < x.contributions; ++i) {
+        opspilot_contribution p = OPSPILOT_CONTRIBUTION_INIT;
+        opspilot_contribution q = OPSPILOT_CONTRIBUTION_INIT;
+        if (opspilot_decision_contribution(a, i, &p, NULL) != OPSPILOT_OK) return 0;
+        if (opspilot_decision_contribution(b, i, &q, NULL) != OPSPILOT_OK) return 0;
+        if (!same(p.feature, q.feature) || !same_bits(p.contribution, q.contribution) || p.personal != q.personal) return 0;
+    }
+    return 1;
+}
+
 int same_decision(const opspilot_decision* a, const opspilot_decision* b) {
-    const opspilot_text left = opspilot_decision_action(a);
-    const opspilot_text right = opspilot_decision_action(b);
     size_t i;
     if (opspilot_decision_verdict(a) != opspilot_decision_verdict(b)) return 0;
-    if (left.size != right.size || (left.size > 0 && memcmp(left.data, right.data, left.size) != 0)) return 0;
+    if (!same(opspilot_decision_action(a), opspilot_decision_action(b))) return 0;
     if (!same_bits(opspilot_decision_probability(a), opspilot_decision_probability(b))) return 0;
     if (opspilot_decision_ranked_count(a) != opspilot_decision_ranked_count(b)) return 0;
     if (opspilot_decision_reason_count(a) != opspilot_decision_reason_count(b)) return 0;
@@ -60,22 +86,24 @@ int same_decision(const opspilot_decision* a, const opspilot_decision* b) {
         if (opspilot_decision_ranked(b, i, &y, NULL) != OPSPILOT_OK) return 0;
         if (x.candidate != y.candidate || x.verdict != y.verdict || x.allowed != y.allowed || x.reasons != y.reasons) return 0;
         if (!same_bits(x.score, y.score) || !same_bits(x.probability, y.probability)) return 0;
-        if (x.action.size != y.action.size || memcmp(x.action.data, y.action.data, x.action.size) != 0) return 0;
+        if (!same(x.action, y.action)) return 0;
     }
-    return 1;
+    return same_explanation(a, b);
 }
 
 int main(int argc, char** argv) {
-    if (argc != 2 || !read_file(argv[1])) {
-        fprintf(stderr, "usage: capi_test BUNDLE\n");
+    if (argc != 3 || !read_file(argv[1], &packed, &packed_size) || !read_file(argv[2], &personal, &personal_size)) {
+        fprintf(stderr, "usage: capi_test BUNDLE PERSONAL_BUNDLE\n");
         return 2;
     }
     test_load();
     test_decide();
     test_columns();
     test_batch();
+    test_explain();
     test_outcome();
     free(packed);
+    free(personal);
     printf("%d checks, %d failures\n", checks, failures);
     return failures == 0 ? 0 : 1;
 }

@@ -1,17 +1,40 @@
-// Packs the bundle of tests/decide/world.hpp into a file for the C tests.
+// Packs bundles for the C tests: that of tests/decide/world.hpp, and one whose scores depend on a personal field, too.
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <string_view>
 
 #include "decide/world.hpp"
 
+namespace {
+
+void put_before(std::string& document, std::string_view place, std::string_view what) {
+    document.insert(document.find(place), what);
+}
+
+opspilot::part_map personal_parts() {
+    opspilot::part_map all = world::parts();
+    put_before(all["schema.json"], R"({"name": "text")",
+               R"({"name": "income", "type": "double", "optional": true, "pii": "personal"}, )");
+    put_before(all["features.json"], R"({"name": "amount")",
+               R"({"name": "earns", "op": "log", "input": "task.income", "missing": 0}, )");
+    put_before(all["rank/linear.json"], R"("cost")", R"("earns", )");
+    put_before(all["rank/linear.json"], "-0.5", "0.5, ");
+    return world::complete_parts(std::move(all));
+}
+
+bool write(const char* path, const std::string& bytes) {
+    std::ofstream file(path, std::ios::binary);
+    file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+    return file.good();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-    if (argc != 2) return 2;
+    if (argc != 3) return 2;
     try {
-        const std::string& bytes = world::packed();
-        std::ofstream file(argv[1], std::ios::binary);
-        file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-        return file.good() ? 0 : 4;
+        return write(argv[1], world::packed()) && write(argv[2], world::packed(personal_parts())) ? 0 : 4;
     } catch (const std::exception& problem) {
         std::fprintf(stderr, "%s\n", problem.what());
         return 3;

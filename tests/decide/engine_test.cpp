@@ -269,15 +269,17 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
     candidates += "]";
     workspace ws;
     std::size_t seen = 0;
-    const auto compare = [&](bool generated) {
-        return [&, generated](std::size_t t, const decision& d) {
+    const auto compare = [&](bool generated, const decide_options& options = {}) {
+        return [&, generated, options](std::size_t t, const decision& d) {
             const decision alone =
-                decided(e, single_tasks[t], generated ? std::string_view{} : std::string_view(single_candidates[t]));
+                decided(e, single_tasks[t], generated ? std::string_view{} : std::string_view(single_candidates[t]), options);
             std::string a;
             std::string b;
             d.write_record(a, 64);
             alone.write_record(b, 64);
             CHECK(a == b);
+            CHECK(d.explanation.asked == options.explain);
+            CHECK((a.find(R"("explanation":)") != std::string::npos) == options.explain);
             ++seen;
             return true;
         };
@@ -286,6 +288,11 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
     CHECK(seen == 200);
     REQUIRE(e.decide_batch({.json = tasks}, {}, now_us, ws, compare(true)).ok());
     CHECK(seen == 400);
+    for (const rung widest : {rung::full, rung::baseline}) {
+        const decide_options why{.widest = widest, .explain = true};
+        REQUIRE(e.decide_batch({.json = tasks}, {.json = candidates}, now_us, ws, compare(false, why), why).ok());
+    }
+    CHECK(seen == 800);
 
     const auto ignore = [](std::size_t, const decision&) { return true; };
     CHECK(e.decide_batch({.json = tasks}, {.json = R"([{"task_index": 300, "id": "close"}])"}, now_us, ws, ignore).error().code ==

@@ -110,8 +110,7 @@ inline opspilot::calibration calibration_for(const std::string& model) {
 }
 
 /// Parts with calibration and golden tasks, ready for `bundle::build`.
-inline opspilot::part_map complete_parts() {
-    opspilot::part_map all = parts();
+inline opspilot::part_map complete_parts(opspilot::part_map all = parts()) {
     const auto draft = opspilot::bundle::draft(all);
     if (!draft) throw std::runtime_error(draft.error().text());
     all["calibration.json"] = calibration_for((*draft)->versions().model).to_json();
@@ -119,12 +118,14 @@ inline opspilot::part_map complete_parts() {
     return all;
 }
 
+inline std::string packed(const opspilot::part_map& all) {
+    auto built = opspilot::bundle::build(all);
+    if (!built) throw std::runtime_error(built.error().text());
+    return std::move(built).value();
+}
+
 inline const std::string& packed() {
-    static const std::string bytes = [] {
-        auto built = opspilot::bundle::build(complete_parts());
-        if (!built) throw std::runtime_error(built.error().text());
-        return std::move(built).value();
-    }();
+    static const std::string bytes = packed(complete_parts());
     return bytes;
 }
 

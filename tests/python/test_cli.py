@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import opspilot as op
+
 BAD_RULES = {
     "layer": "business",
     "version": "1",
@@ -136,6 +138,8 @@ def test_bench_counts_and_rivals(demo: tuple[Path, dict[str, Any]]) -> None:
     assert (few["candidates"], many["candidates"]) == (10, 60)  # below and beyond the catalogue's 24
     for entry in result["decide"]:
         assert 0 < entry["min_ms"] <= entry["p50_ms"] <= entry["p99_ms"] and entry["decisions"] >= 64
+        assert entry["p50_without_ranking_ms"] > 0 and 0 <= entry["ranking_share"] < 1
+    assert result["engines"]["trees"] in op.Ranker.engines() and result["engines"]["processor"]
     assert result["linear"]["rows"] == 2000 and result["linear"]["ratio"] > 0
     assert result["linear"]["largest_difference"] < 1e-3
     for grams in ("words", "words_and_characters"):
@@ -144,6 +148,7 @@ def test_bench_counts_and_rivals(demo: tuple[Path, dict[str, Any]]) -> None:
         assert counts["opspilot"] == pytest.approx(counts["scikit-learn"], rel=0.02)  # both count the same terms
     table = opspilot("bench", demo[0] / "bundle.opspilot", "--candidates", "5", "--quick", "--no-rivals")
     assert table.returncode == 0 and "the host" in table.stdout and "numpy" not in table.stdout
+    assert "p99 ms" in table.stdout and f"Trees by {op.Ranker.engines()[0]}" in " ".join(table.stdout.split())
 
 
 def test_bench_refuses_what_is_no_count(demo: tuple[Path, dict[str, Any]]) -> None:
@@ -193,11 +198,41 @@ def test_misspelt_fields_are_found_with_a_schema(policy: Path, tmp_path: Path) -
     assert not result["ok"] and "amounts" in json.dumps(result["findings"])
 
 
-@pytest.mark.parametrize("name", ["xgboost/tiny.json", "xgboost/tiny_ubj.ubj", "lambdarank.txt"])
-def test_tree_models_of_every_format_are_described(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "form", "objective"),
+    [
+        ("lambdarank.txt", "lightgbm", "lambdarank"),
+        ("xgboost/tiny.json", "xgboost", "reg:squarederror"),
+        ("xgboost/tiny_ubj.ubj", "xgboost", "reg:squarederror"),
+        ("catboost_symmetric.json", "catboost", "RMSE"),
+    ],
+)
+def test_tree_models_of_every_format_are_described(name: str, form: str, objective: str) -> None:
     model = Path(__file__).parents[1] / "rank" / "fixtures" / name
     about = one_object(opspilot("describe", model, "--json"))
-    assert about["kind"] == "tree ranker" and about["objective"] == ("lambdarank" if name[0] == "l" else "reg:squarederror")
+    assert (about["kind"], about["format"], about["objective"]) == ("tree ranker", form, objective)
+    assert 0 < about["depth"] <= about["splits"]
+    asked = [entry["splits"] for entry in about["most_asked"]]
+    assert asked == sorted(asked, reverse=True) and sum(asked) <= about["splits"]
+    if about["feature_count"] <= 10:
+        assert sum(asked) == about["splits"]
+        assert len(asked) + about["features_no_split_asks_about"] == about["feature_count"]
+    shown = opspilot("describe", model).stdout
+    assert f"format: {form}" in shown and about["most_asked"][0]["feature"] in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "cure"),
+    [(b"CBM1\x08\x00", "format='json'"), (b"\x80\x04\x95", "pickles are not read"), (b"hello", "a tree model")],
+)
+def test_files_of_other_forms_are_refused_with_a_cure(content: bytes, cure: str, tmp_path: Path) -> None:
+    file = tmp_path / "model"
+    file.write_bytes(content)
+    done = opspilot("describe", file, "--json")
+    assert done.returncode == 3
+    refused = one_object(done)["error"]
+    assert refused["code"] == "unknown_file" and cure in refused["hint"]
+    assert cure in opspilot("describe", file).stderr
 
 
 def test_files_that_are_not_there_exit_with_4(tmp_path: Path) -> None:

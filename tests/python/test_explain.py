@@ -10,6 +10,8 @@ from math import factorial
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 
 import opspilot as op
@@ -343,6 +345,41 @@ def test_the_record_names_no_feature_made_from_a_personal_field(trees: op.Engine
         total = logged["base"] + logged["others"] + sum(part["contribution"] for part in logged["contributions"])
         assert total == pytest.approx(made.explanation["score"])
     assert _core.check_log(b"".join(lines))["ok"]
+
+
+def test_a_batch_explains_as_single_decisions_do(trees: op.Engine) -> None:
+    cases = [case(i) for i in range(30)]
+    tasks = [task for task, _ in cases]
+    offered = [{"task_index": t, **row} for t, (_, rows) in enumerate(cases) for row in rows]
+    lines: list[bytes] = []
+    audited = op.Engine(trees.bundle, audit=lines.append)
+    singles = [trees.decide(task, rows, now=NOW, explain=True) for task, rows in cases]
+    batch = audited.decide_batch(tasks, offered, now=NOW, explain=True)
+    assert batch.column("explanation") == [d.explanation for d in singles]
+    assert batch.to_dicts()[7]["explanation"] == singles[7].explanation
+    assert b"".join(lines) == b"".join(d.record() for d in singles)
+    assert batch.column("id") == [d.id for d in singles]
+
+    # What others read by the Arrow C data interface, a struct with a list of structs, is the same.
+    for read in (pa.table(batch), pa.record_batch(batch)):
+        read.validate(full=True)
+        assert read.column("explanation").to_pylist() == [d.explanation for d in singles]
+    frame = pl.DataFrame(batch)
+    assert frame["explanation"].to_list() == [d.explanation for d in singles]
+    parts = frame.select("id", pl.col("explanation").struct.field("contributions")).explode("contributions")
+    assert len(parts) == sum(len(d.explanation["contributions"]) for d in singles if d.explanation)
+
+    lines.clear()
+    plain = audited.decide_batch(tasks, offered, now=NOW)
+    assert "explanation" not in plain.column_names
+    assert b'"explanation"' not in b"".join(lines)
+    assert plain.to_dicts() == [{k: v for k, v in row.items() if k != "explanation"} for row in batch.to_dicts()]
+
+    lower = trees.decide_batch(tasks, offered, now=NOW, explain=True, rung="human")
+    without = [trees.decide(task, rows, now=NOW, explain=True, rung="human").explanation for task, rows in cases]
+    assert lower.column("explanation") == without
+    assert pa.table(lower).column("explanation").to_pylist() == without
+    assert pa.table(trees.decide_batch([], [], now=NOW, explain=True)).num_rows == 0
 
 
 def test_linear_stages_and_those_without_contributions() -> None:

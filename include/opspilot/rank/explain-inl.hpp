@@ -39,11 +39,14 @@ inline constexpr explain_kernel explain_avx2 = make_explain_kernel<avx2_four>("a
 #endif
 #elif defined(__x86_64__)
 const explain_kernel& explain_kernel_avx2() noexcept;
+const explain_kernel& explain_kernel_sse4() noexcept;
+#elif defined(__aarch64__)
+const explain_kernel& explain_kernel_neon() noexcept;
 #endif
 
 struct explain_kernel_list {
-    std::array<const explain_kernel*, 2> kernels{};
-    std::array<std::string_view, 2> names{};
+    std::array<const explain_kernel*, 3> kernels{};
+    std::array<std::string_view, 3> names{};
     std::size_t count = 0;
     void add(const explain_kernel& kernel) noexcept {
         names[count] = kernel.name;
@@ -60,6 +63,9 @@ inline const explain_kernel_list& known_explain_kernels() noexcept {
 #endif
 #elif defined(__x86_64__)
         if (__builtin_cpu_supports("avx2")) list.add(explain_kernel_avx2());
+        if (__builtin_cpu_supports("sse4.2")) list.add(explain_kernel_sse4());
+#elif defined(__aarch64__)
+        list.add(explain_kernel_neon());
 #endif
         list.add(explain_scalar);
         return list;

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from opspilot import _core
 from opspilot._bench import percentile
 from opspilot.deciding import Bundle, Engine
 from opspilot.errors import BundleError
@@ -17,7 +20,10 @@ _TASKS = 64
 def measure(bundle: Bundle, counts: Sequence[int], seconds: float = 2.0) -> list[dict[str, Any]]:
     """One entry for generated candidates, one per count for candidates that the host brings; each takes about ``seconds``.
 
-    A decision is measured from the bytes of a JSON task (and of the candidates) to the answer with its reasons.
+    A decision is measured from the bytes of a JSON task (and of the candidates) to the answer with its reasons. In turn with it
+    the same decision is taken at rung "human", which leaves out features, models and calibration, and still reads, applies every
+    rule and answers: ``ranking_share`` is the part of the median that goes away then. There is no finer split, because the
+    library has no clock.
     """
     golden = [json.loads(line) for line in bundle.part("golden.jsonl").splitlines() if line.strip()]
     if not golden:
@@ -59,19 +65,47 @@ def _measured(
 ) -> dict[str, Any]:
     offered = sorted(len(engine.decide(task, rows, now=now).ranked) for task, now in tasks[:16])  # warms up, too
     taken: list[float] = []
+    without: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(taken) < len(tasks):
         for task, now in tasks:
             began = time.perf_counter()
             engine.decide(task, rows, now=now)
-            taken.append(time.perf_counter() - began)
-    ordered = sorted(taken)
+            between = time.perf_counter()
+            engine.decide(task, rows, now=now, rung="human")
+            without.append(time.perf_counter() - between)
+            taken.append(between - began)
+    ordered, unranked = sorted(taken), sorted(without)
+    p50, rest = percentile(ordered, 0.5), percentile(unranked, 0.5)
     return {
         "candidates": offered[len(offered) // 2],
         "source": source,
         "decisions": len(ordered),
-        "p50_ms": round(1e3 * percentile(ordered, 0.5), 4),
-        "p99_ms": round(1e3 * percentile(ordered, 0.99), 4),
         "min_ms": round(1e3 * ordered[0], 4),
+        "p50_ms": round(1e3 * p50, 4),
+        "p99_ms": round(1e3 * percentile(ordered, 0.99), 4),
         "decisions_per_s": round(len(ordered) / sum(ordered), 1),
+        "p50_without_ranking_ms": round(1e3 * rest, 4),
+        "ranking_share": round(max(0.0, 1 - rest / p50), 3),
     }
+
+
+def engines() -> dict[str, Any]:
+    """What computes here: of each list of kernels the first that this machine can run, which is the one that is used."""
+    about = _core.build_info()
+    return {
+        "trees": about["tree_engines"][0],
+        "linear": about["linear_kernels"][0],
+        "compiler": about["compiler"],
+        "processor": processor(),
+    }
+
+
+def processor() -> str:
+    """As the system names it, or the architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())

@@ -71,7 +71,7 @@ def describe(
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page instead.")] = None,
 ) -> None:
-    """What a file is: a bundle, a LightGBM model, a policy document, a schema, a decision log."""
+    """What a file is: a bundle, a tree model (LightGBM, XGBoost, CatBoost, scikit-learn), a policy document, a decision log."""
     about = _describe(file)
     if html is not None:
         html.write_text(f"<!doctype html><meta charset='utf-8'><title>{file.name}</title>{as_html(about)}", encoding="utf-8")
@@ -95,17 +95,39 @@ def _content(path: Path) -> bytes | Path:
     return path.read_bytes()
 
 
+_KNOWN = (
+    "give a bundle, a tree model (LightGBM's text, XGBoost's JSON or UBJ, CatBoost's JSON, what Ranker.save wrote), a policy "
+    "document or a decision log"
+)
+#: What to do about files that people try, by their first bytes.
+_CURES = {
+    b"CBM1": "save the CatBoost model with format='json'",
+    b"binf": "load the model with the XGBoost that wrote it and save it as .json or .ubj",
+    b"\x80": "pickles are not read; save the model with its own save_model",
+}
+
+
+def _is_tree_model(content: bytes) -> bool:
+    """By the first bytes. XGBoost's JSON begins as any document does and is told by its keys."""
+    try:
+        return _core.find_tree_format(content) != "xgboost" or content.startswith(b"{L")
+    except op.ModelError:
+        return False
+
+
 def _describe(file: Path) -> dict[str, Any]:
     if file.is_dir():
         return op.Bundle.build(file)._description()
     content = file.read_bytes()
     if content.startswith(b"OPSPILOT"):
         return op.Bundle.load(content)._description()
-    if content.startswith((b"tree\n", b"{L")):
+    if _is_tree_model(content):
         return op.Ranker._from_bytes(content)._description()
-    first = content.lstrip()[:1]
-    if first != b"{":
-        raise output.Failed(f"{file} is none of the files opspilot knows", output.BAD_INPUT, code="unknown_file")
+    if content.lstrip()[:1] != b"{":
+        hint = next((cure for start, cure in _CURES.items() if content.startswith(start)), _KNOWN)
+        raise output.Failed(
+            f"{file} is none of the files opspilot knows; {hint}", output.BAD_INPUT, code="unknown_file", hint=hint
+        )
     if file.suffix in {".log", ".jsonl"}:
         return {"kind": "decision log", **_core.check_log(content)}
     try:

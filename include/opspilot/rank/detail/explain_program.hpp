@@ -107,7 +107,7 @@ private:
     }
 
     [[nodiscard]] static double cover_of(const tree_view& tree, std::int32_t child) noexcept {
-        return child < 0 ? tree.leaf_covers[static_cast<std::size_t>(~child)]
+        return child < 0 ? tree.leaf_covers[static_cast<std::uint32_t>(~child)]
                          : tree.split_covers[static_cast<std::size_t>(child)];
     }
 

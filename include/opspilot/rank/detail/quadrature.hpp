@@ -8,33 +8,74 @@
 
 namespace opspilot::detail {
 
+/// A number as a sum of two doubles, some 106 bits (Dekker 1971). What a long double is differs from machine to machine.
+struct two_doubles {
+    double high = 0, low = 0;
+
+    two_doubles(double x) noexcept : high(x) {}
+    two_doubles(double a, double b) noexcept : high(a + b), low(0) {
+        const double of_b = high - a;
+        low = (a - (high - of_b)) + (b - of_b);
+    }
+    friend two_doubles operator+(two_doubles a, two_doubles b) noexcept {
+        const two_doubles sum(a.high, b.high);
+        return {sum.high, sum.low + (a.low + b.low)};
+    }
+    friend two_doubles operator-(two_doubles a, two_doubles b) noexcept {
+        b.high = -b.high;
+        b.low = -b.low;
+        return a + b;
+    }
+    friend two_doubles operator*(two_doubles a, two_doubles b) noexcept {
+        const two_doubles x = halves(a.high), y = halves(b.high);
+        const double product = a.high * b.high;
+        const double rest = ((x.high * y.high - product) + x.high * y.low + x.low * y.high) + x.low * y.low;
+        return {product, rest + (a.high * b.low + a.low * b.high)};
+    }
+    friend two_doubles operator/(two_doubles a, two_doubles b) noexcept {
+        const double first = a.high / b.high;
+        const two_doubles left = a - b * first;
+        const double second = left.high / b.high;
+        return two_doubles(first, second) + (left - b * second).high / b.high;
+    }
+
+private:
+    /// Halves of 26 bits, whose products are exact.
+    static two_doubles halves(double x) noexcept {
+        const double spread = 134217729.0 * x;
+        two_doubles out(spread - (spread - x));
+        out.low = x - out.high;
+        return out;
+    }
+};
+
 struct quadrature {
     std::vector<double> points, weights;
 };
 
-/// The roots of the Legendre polynomial by Newton's method from Tricomi's estimates, in long double, so that rounding to
-/// double gives the same bits whatever the estimate's were.
+/// The roots of the Legendre polynomial by Newton's method from Tricomi's estimates, so precisely that rounding to double
+/// gives the same bits on every machine, whatever its cosine is.
 inline quadrature gauss_legendre(std::size_t n) {
     quadrature out{std::vector<double>(n), std::vector<double>(n)};
-    const auto size = static_cast<long double>(n);
+    const auto size = static_cast<double>(n);
     for (std::size_t i = 0; i < n; ++i) {
-        long double x = std::cos(std::numbers::pi_v<long double> * (static_cast<long double>(i) + 0.75L) / (size + 0.5L));
-        long double slope = 1;
+        two_doubles x = std::cos(std::numbers::pi * (static_cast<double>(i) + 0.75) / (size + 0.5));
+        two_doubles slope = 1;
         for (int step = 0; step < 100; ++step) {
-            long double value = 1, before = 0;
+            two_doubles value = 1, before = 0;
             for (std::size_t k = 1; k <= n; ++k) {
-                const auto degree = static_cast<long double>(k);
-                const long double next = ((2 * degree - 1) * x * value - (degree - 1) * before) / degree;
+                const auto degree = static_cast<double>(k);
+                const two_doubles next = (x * value * (2 * degree - 1) - before * (degree - 1)) / degree;
                 before = value;
                 value = next;
             }
-            slope = size * (x * value - before) / (x * x - 1);
-            const long double change = value / slope;
-            x -= change;
-            if (std::fabs(change) < 1e-18L) break;
+            slope = (x * value - before) * size / (x * x - 1);
+            const two_doubles change = value / slope;
+            x = x - change;
+            if (std::fabs(change.high) < 1e-28) break;
         }
-        out.points[i] = static_cast<double>((1 - x) / 2);
-        out.weights[i] = static_cast<double>(1 / ((1 - x * x) * slope * slope));
+        out.points[i] = ((two_doubles(1) - x) * 0.5).high;
+        out.weights[i] = (two_doubles(1) / ((two_doubles(1) - x * x) * slope * slope)).high;
     }
     return out;
 }
