@@ -37,6 +37,7 @@ foreach(room IN LISTS opspilot_rooms)
   endif()
   add_library(opspilot_${room} OBJECT ${sources})
   target_link_libraries(opspilot_${room} PUBLIC opspilot_options PRIVATE opspilot_dependencies $<BUILD_INTERFACE:opspilot_strict>)
+  set_target_properties(opspilot_${room} PROPERTIES UNITY_BUILD ${OPSPILOT_UNITY} UNITY_BUILD_BATCH_SIZE 12)
   list(APPEND opspilot_objects $<TARGET_OBJECTS:opspilot_${room}>)
 endforeach()
 

@@ -19,11 +19,16 @@ build() {  # build FOLDER OPTIONS...: configures and builds
     local folder=$1; shift
     cmake -S . -B "$folder" "${cmake_common[@]}" "$@" && cmake --build "$folder" -j "$opspilot_jobs"
 }
-python_with() {  # python_with FOLDER CMAKE_DIR: the module against one pybind11, imported and tested
+python_with() {  # python_with FOLDER CMAKE_DIR NAME: the module against one pybind11, imported and tested
     build "$1" -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DOPSPILOT_TESTS=OFF -DOPSPILOT_EXAMPLES=OFF -DOPSPILOT_PYTHON=ON \
         -DPython_EXECUTABLE="$venv/bin/python" -Dpybind11_DIR="$2" && grep -i "pybind11_DIR" "$1/CMakeCache.txt" &&
         rm -rf "$1/package" && cmake --install "$1" --prefix "$1/package" --component python &&
         cp -r python/opspilot/. "$1/package/opspilot/" && PYTHONPATH="$PWD/$1/package" python -m pytest --junitxml="$results/$3.xml" tests/python
+}
+python_with_debian() {  # pybind11 2.10 knows numpy 1 alone
+    sed 's/^numpy==.*/numpy==1.26.4/' scripts/requirements-build.txt scripts/requirements-test.txt >build/requirements-numpy1.txt
+    (make_venv .venv-nightly-numpy1 build/requirements-numpy1.txt &&
+        python_with build/nightly-pybind11-debian /usr/lib/cmake/pybind11 pybind11-debian)
 }
 monte_carlo() {  # the cases that Catch2 hides by their tag, in every test program that has some
     local program any=0
@@ -85,7 +90,7 @@ for sanitizer in address,undefined thread; do
         -DCMAKE_CXX_FLAGS="-O1 -g1" "-DOPSPILOT_SANITIZE=$sanitizer"
     quiet_step "tests with $sanitizer" run_ctest "build/nightly-$sanitizer" "$results/$sanitizer.xml"
 done
-quiet_step "pybind11 of Debian" python_with build/nightly-pybind11-debian /usr/lib/cmake/pybind11 pybind11-debian
+quiet_step "pybind11 and numpy of Debian" python_with_debian
 quiet_step "pybind11 of the Python index" python_with build/nightly-pybind11-index "$(python -m pybind11 --cmakedir)" pybind11-index
 step "coverage" coverage
 step "Monte Carlo" monte_carlo
