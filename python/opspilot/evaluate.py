@@ -29,7 +29,7 @@ Unscored = Literal["last", "absent"]
 CUTOFFS: Final = (1, 3, 10)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RankingMetrics(Described):
     """Means over the tasks that count; ``hit``, ``recall`` and ``ndcg`` by cut-off. NaN when no task counts."""
 
@@ -88,9 +88,7 @@ def ranking_metrics(
     means = dict(zip(names, made["means"].tolist(), strict=True))
     each = {} if made["each"] is None else dict(zip(names, made["each"].reshape(-1, len(names)).T, strict=True))
     hit, recall, ndcg = ({at: means[f"{name}@{at}"] for at in cutoffs} for name in ("hit", "recall", "ndcg"))
-    return RankingMetrics(
-        made["tasks"], made["left_out"], means["mrr"], means["map"], means["scored"], hit, recall, ndcg, each
-    )
+    return RankingMetrics(made["tasks"], made["left_out"], means["mrr"], means["map"], means["scored"], hit, recall, ndcg, each)
 
 
 def ndcg(
@@ -107,9 +105,7 @@ def ndcg(
     return ranking_metrics(score, relevance, groups, k=at, gain=gain, ties=ties).ndcg[at]
 
 
-def mrr(
-    score: npt.ArrayLike, relevance: npt.ArrayLike, groups: npt.ArrayLike | None = None, *, ties: Ties = "expected"
-) -> float:
+def mrr(score: npt.ArrayLike, relevance: npt.ArrayLike, groups: npt.ArrayLike | None = None, *, ties: Ties = "expected") -> float:
     """Mean reciprocal rank of the first relevant candidate. Arguments as for ``ranking_metrics``."""
     return ranking_metrics(score, relevance, groups, k=(), ties=ties).mrr
 
@@ -121,7 +117,7 @@ def recall_at(
     return ranking_metrics(score, relevance, groups, k=k, ties=ties).recall[k]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StageScores(Described):
     """What every stage of a bundle made of the candidates of many tasks; a row per candidate, tasks one after the other.
 
@@ -158,9 +154,7 @@ class StageScores(Described):
             np.concatenate([part.allowed for part in parts]),
         )
 
-    def metrics(
-        self, chosen: Sequence[str | None], *, k: int | Iterable[int] = CUTOFFS, ties: Ties = "expected"
-    ) -> StageMetrics:
+    def metrics(self, chosen: Sequence[str | None], *, k: int | Iterable[int] = CUTOFFS, ties: Ties = "expected") -> StageMetrics:
         """Judges them by what was right: the action of each task, None where none of the catalogue was."""
         tasks = len(self.offsets) - 1
         if len(chosen) != tasks:
@@ -207,7 +201,7 @@ class StageScores(Described):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StageMetrics(Described):
     """How well each stage of a bundle ranks by itself, and what the decision made of it.
 
@@ -306,7 +300,9 @@ def _cutoffs(k: int | Iterable[int]) -> list[int]:
     given = [k] if isinstance(k, (int, np.integer)) else list(k)
     for value in given:
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise UsageError(f"a cut-off of {value!r} candidates", code="usage.cutoffs", where="k", hint="give integers from 1 on")
+            raise UsageError(
+                f"a cut-off of {value!r} candidates", code="usage.cutoffs", where="k", hint="give integers from 1 on"
+            )
     return sorted({int(value) for value in given})
 
 
