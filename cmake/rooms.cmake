@@ -1,11 +1,12 @@
 # The rooms of the library and what each knows of. An object library per room: a room that reached for one it must not know
 # would not link in its own tests, and scripts/check_arrows.py names the include.
-set(opspilot_rooms base data features policy calibrate rank audit learn decide)
+set(opspilot_rooms base data features policy calibrate evaluate rank audit learn decide)
 set(opspilot_knows_base "")
 set(opspilot_knows_data base)
 set(opspilot_knows_features base data)
 set(opspilot_knows_policy base data)
 set(opspilot_knows_calibrate base)
+set(opspilot_knows_evaluate base calibrate)
 set(opspilot_knows_rank base data features)
 set(opspilot_knows_audit base data)
 set(opspilot_knows_learn base data features rank)

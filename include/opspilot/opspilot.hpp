@@ -31,6 +31,7 @@
 #include "opspilot/decide/container.hpp"
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/engine.hpp"
+#include "opspilot/evaluate/ranking.hpp"
 #include "opspilot/features/plan.hpp"
 #include "opspilot/features/text.hpp"
 #include "opspilot/learn/choice.hpp"

@@ -16,6 +16,7 @@
 #include "opspilot/audit/outcome.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "sources.hpp"
+#include "stage_columns.hpp"
 
 namespace py = pybind11;
 
@@ -199,6 +200,11 @@ void bind_decide(py::module_& m) {
         .def_property_readonly("name", [](const bundle_handle& b) { return b.ptr->name(); })
         .def_property_readonly("version", [](const bundle_handle& b) { return b.ptr->version(); })
         .def_property_readonly("golden_rows", [](const bundle_handle& b) { return b.ptr->golden_rows(); })
+        .def_property_readonly("stage_names",
+                               [](const bundle_handle& b) {
+                                   const auto names = b.ptr->stage_names();
+                                   return std::vector<std::string>(names.begin(), names.end());
+                               })
         .def_property_readonly("versions", [](const bundle_handle& b) { return versions_dict(b.ptr->versions()); })
         .def("packed", [](const bundle_handle& b) { return py::bytes(b.ptr->packed().data(), b.ptr->packed().size()); })
         .def("parts",
@@ -340,6 +346,26 @@ void bind_decide(py::module_& m) {
                  py::list out;
                  for (const copied_features& c : copies) out.append(c.to_python());
                  return out;
+             })
+        .def("stage_scores",
+             [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now) {
+                 const rows_from_python task_rows(tasks, "tasks");
+                 const rows_from_python candidate_rows(candidates, "candidates");
+                 const std::int64_t now_us = microseconds(now);
+                 stage_columns out;
+                 status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     auto ws = e.workspaces.borrow();
+                     status decided = e.core.stage_scores(task_rows.view(), candidate_rows.view(), now_us, *ws,
+                                                          [&](std::size_t, const decision& d, auto scores) {
+                                                              out.append(d, scores);
+                                                              return true;
+                                                          });
+                     e.workspaces.give_back(std::move(ws));
+                     return decided;
+                 }();
+                 unwrap(std::move(done));
+                 return std::move(out).to_python();
              })
         .def("record_outcome",
              [](const engine_handle& e, const py::object& decision_id, const py::object& outcome, const py::object& now) {

@@ -29,7 +29,7 @@ from opspilot.errors import (
 )
 
 if TYPE_CHECKING:
-    from opspilot import calibrate, cel, policy, report
+    from opspilot import calibrate, cel, evaluate, policy, report
     from opspilot.features import Features
     from opspilot.models import ChoiceModel, LinearRanker, Ranker, TextClassifier
     from opspilot.policy import Policy
@@ -61,6 +61,7 @@ __all__ = [
     "calibrate",
     "cel",
     "errors",
+    "evaluate",
     "policy",
     "report",
 ]
@@ -69,6 +70,7 @@ __all__ = [
 _LATER = {
     "calibrate": "opspilot.calibrate",
     "cel": "opspilot.cel",
+    "evaluate": "opspilot.evaluate",
     "policy": "opspilot.policy",
     "report": "opspilot.report",
     "Policy": "opspilot.policy",

@@ -305,6 +305,26 @@ TEST_CASE("a batch gives the answers of single decisions, bit for bit") {
           "schema.no_candidates");
 }
 
+TEST_CASE("a task that no action fits shows nothing of the task before it") {
+    const engine e(world::load());
+    workspace ws;
+    decision d;
+    REQUIRE(e.decide(R"({"intent": "refund"})", {}, now_us, ws, d));
+    REQUIRE(d.ranked.size() == 4);
+    REQUIRE(e.decide(R"({"intent": "other"})", {}, now_us, ws, d));
+    CHECK(d.ranked.empty());
+    CHECK(d.action.empty());
+    CHECK(d.verdict == verdict::escalate);
+    CHECK(has_reason(d, "candidates.none"));
+    std::vector<std::size_t> sizes;
+    REQUIRE(e.decide_batch({.json = R"([{"intent": "refund"}, {"intent": "other"}, {"intent": "fraud"}])"}, {}, now_us, ws,
+                           [&](std::size_t, const decision& each) {
+                               sizes.push_back(each.ranked.size());
+                               return true;
+                           }));
+    CHECK(sizes == std::vector<std::size_t>{4, 0, 2});
+}
+
 TEST_CASE("ids name their inputs") {
     const engine e(world::load());
     std::set<std::string> ids;

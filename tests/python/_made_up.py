@@ -12,6 +12,11 @@ TASKS = tuple(
 )
 
 
+def _stage(name: str, first: float) -> dict[str, Any]:
+    figures = {f"{metric}@{k}": min(1.0, first + 0.05 * k) for metric in ("hit", "recall", "ndcg") for k in (1, 3, 10)}
+    return {"stage": name, "tasks": 12999, "mrr": first + 0.08, "map": first + 0.08, "scored": 1.0, **figures, "hit@1": first}
+
+
 def demo_result(sufficient_at_5: bool = False) -> dict[str, Any]:
     draw = random.Random(7)
     bins = []
@@ -123,6 +128,13 @@ def demo_result(sufficient_at_5: bool = False) -> dict[str, Any]:
             ],
         },
         "slate": {"n": 8898, "top1": 0.9671, "top1_without_position": 0.9638, "logged_order": 0.8622, "goal": {"top1": 0.92}},
+        "stages": {
+            "tasks": 14748,
+            "generation": {"tasks": 13131, "offered": 12999, "recall": 0.98995, "candidates": 31.4},
+            "as_offered": _stage("as offered", 0.0312),
+            "stages": [_stage("intent", 0.6931), _stage("choice", 0.7102), _stage("trees", 0.7811)],
+            "final": _stage("final order", 0.7839),
+        },
         "baseline": {"name": "flow charts alone", "n": 13131, "top1": 0.391, "top3": 0.622},
         "automation": {
             "n": 14748,

@@ -147,6 +147,17 @@ def test_the_demo_is_complete_and_plain(demo: tuple[op.Bundle, dict[str, Any], P
     assert bundle.fingerprint in page and "true error, certified, after the drift" in page
 
 
+def test_stages_are_measured_on_the_decisions_that_are_reported(demo: tuple[op.Bundle, dict[str, Any], Path]) -> None:
+    _, result, _ = demo
+    stages, reported = result["stages"], result["next_action"]
+    assert stages["generation"]["tasks"] == reported["n"]
+    for k in (1, 3):  # the final order, from end to end, is what single decisions show
+        assert stages["final"][f"hit@{k}"] * stages["generation"]["recall"] == pytest.approx(reported[f"top{k}"])
+    assert [row["stage"] for row in stages["stages"]] == ["intent", "choice", "trees"]
+    first = {row["stage"]: row["hit@1"] for row in stages["stages"]}
+    assert first["trees"] > first["intent"] > stages["as_offered"]["hit@1"]
+
+
 def test_the_bundle_automates_exactly_what_was_certified(demo: tuple[op.Bundle, dict[str, Any], Path]) -> None:
     _, result, _ = demo
     served = result["automation"][result["automation"]["served"]]

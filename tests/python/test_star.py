@@ -200,6 +200,9 @@ def test_what_is_reported(log: StarLog, job: Certified, tmp_path: Path) -> None:
     assert result["automation"]["n"] == n == len(records.read_bytes().splitlines())
     assert result["next_action"]["n"] == sum(not d.label.override for d in log.part(TEST))
     assert result["next_action"]["top1"] > result["baseline"]["top1"] > 0.25
+    stages = result["stages"]
+    for k in (1, 3):  # the final order, from end to end, is what single decisions show
+        assert stages["final"][f"hit@{k}"] * stages["generation"]["recall"] == pytest.approx(result["next_action"][f"top{k}"])
     for level in ("at_5", "at_10"):
         assert {"share", "risk_upper", "test_error", "naive_share", "naive_test_error"} <= set(result["automation"][level])
     assert sum(result["verdicts"].values()) == n

@@ -306,5 +306,8 @@ OPSPILOT_INLINE std::vector<std::pair<std::string_view, std::size_t>> bundle::pa
     return out;
 }
 OPSPILOT_INLINE std::size_t bundle::golden_rows() const noexcept { return state_->golden_rows; }
+OPSPILOT_INLINE std::span<const std::string> bundle::stage_names() const noexcept {
+    return state_->ranking ? state_->ranking->stage_names() : std::span<const std::string>{};
+}
 
 }  // namespace opspilot

@@ -58,6 +58,7 @@ public:
     [[nodiscard]] std::string_view packed() const noexcept;                     ///< the bytes it was loaded from
     [[nodiscard]] std::string_view part(std::string_view name) const noexcept;  ///< content of a part, "" when absent
     [[nodiscard]] std::size_t golden_rows() const noexcept;
+    [[nodiscard]] std::span<const std::string> stage_names() const noexcept;  ///< of the ranking, in order; none: no models
     [[nodiscard]] std::vector<std::pair<std::string_view, std::size_t>> part_sizes() const;  ///< names and bytes
     /// What the bundle contains as one JSON object: schema, features, stages, rules, certificates, stage, parts.
     [[nodiscard]] std::string describe_json() const;

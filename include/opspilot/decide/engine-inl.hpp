@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <mutex>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "opspilot/audit/outcome.hpp"
 #include "opspilot/base/text.hpp"
@@ -126,6 +128,26 @@ OPSPILOT_INLINE status engine::features(const table_source& tasks, const table_s
             return failed.ok() && sink(t, ws.matrix);
         });
     return read ? failed : read;
+}
+
+OPSPILOT_INLINE status engine::stage_scores(
+    const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
+    const std::function<bool(std::size_t, const decision&, std::span<const std::span<const double>>)>& sink) const {
+    workspace::impl& ws = *scratch.state;
+    detail::follow(*state_, ws);
+    const auto& ranking = ws.bound->state().ranking;
+    std::vector<std::span<const double>> scores(ws.bound->stage_names().size());
+    decision d;
+    return detail::for_each_frame(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                                  [&](std::size_t t, const frame& f) {
+                                      detail::decide_frame(ws.bound, f, ws, {.staged = false}, d);
+                                      std::size_t done = d.rung == rung::full ? ranking->ranking_stage() + 1 : 0;
+                                      if (done > 0 && done < scores.size() && ranking->score(f, ws.matrix, ws.rank))
+                                          done = scores.size();
+                                      for (std::size_t k = 0; k < scores.size(); ++k)
+                                          scores[k] = k < done ? ranking->stage_scores(ws.rank, k) : std::span<const double>{};
+                                      return sink(t, d, scores);
+                                  });
 }
 
 namespace detail {

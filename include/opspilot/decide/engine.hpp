@@ -83,6 +83,15 @@ public:
     [[nodiscard]] status features(const table_source& tasks, const table_source& candidates, std::int64_t now_us,
                                   workspace& scratch, const std::function<bool(std::size_t, const feature_matrix&)>& sink) const;
 
+    /// Decides many tasks as `decide_batch` does, at full rung and without the rollout stage, and shows beside each decision what
+    /// every stage of the ranking made of its candidates: `scores[k][c]` is stage k's (`bundle::stage_names`) for candidate
+    /// `ranked[…].candidate` == c, NaN where the stage has none. A stage that could not be run, or that the decision had to do
+    /// without, has no scores at all: `scores[k]` is empty. Stages that come after the one that ranks are run too. For judging
+    /// stages; not counted in `metrics_text`, and no kill switch applies. Inputs and errors as `decide_batch`.
+    [[nodiscard]] status stage_scores(
+        const table_source& tasks, const table_source& candidates, std::int64_t now_us, workspace& scratch,
+        const std::function<bool(std::size_t, const decision&, std::span<const std::span<const double>> scores)>& sink) const;
+
     /// Appends what came of a decision to `out`, as one line for the log that holds the decisions; see audit/outcome.hpp for what
     /// readers make of outcomes that come late, twice and out of order. Whether the decision exists is not known here.
     /// Errors: usage.decision_id; kind schema with JSON pointers "/outcome/…" as `check_outcome`, schema.free_text for an action

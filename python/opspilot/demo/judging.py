@@ -17,6 +17,7 @@ from opspilot.calibrate import NaiveThreshold, Threshold
 from opspilot.deciding import Bundle, Engine
 from opspilot.demo.star_data import NOW, Decision
 from opspilot.errors import Error
+from opspilot.evaluate import StageScores, stage_scores
 
 Json = dict[str, Any]
 Floats = npt.NDArray[np.float64]
@@ -102,6 +103,15 @@ def hits(decisions: Sequence[Decision], top3: Sequence[tuple[str, ...]]) -> Json
         "top1": sum(first[:1] == (action,) for action, first in rows) / n,
         "top3": sum(action in first for action, first in rows) / n,
     }
+
+
+def stages(bundle: Bundle, decisions: Sequence[Decision]) -> Json:
+    """Ranking metrics of generation, of every stage by itself and of the final order; overrides have no right action."""
+    engine, parts = Engine(bundle), []
+    for first in range(0, len(decisions), _BATCH):
+        parts.append(stage_scores(engine, [d.task for d in decisions[first : first + _BATCH]], now=NOW))
+    chosen = [None if d.label.override else d.label.action for d in decisions]
+    return StageScores.joined(parts).metrics(chosen).to_dict()
 
 
 def automation(levels: Mapping[str, Level], decided: Decided, unit: str, confidence: float, weight: Floats | None = None) -> Json:

@@ -243,6 +243,7 @@ def _judge(
         decided, later = decide_all(draft, test), decide_all(draft, after)
         single = judging.one_by_one(bundle, test, log)
         rules_alone = judging.one_by_one(bundle, test, rung="baseline")
+        stages = judging.stages(bundle, test)
     with clock.phase("what rules change"):
         by_rule, together = judging.rules(served, test, single.rules)
     bins, ece = judging.reliability(decided)
@@ -254,6 +255,7 @@ def _judge(
         "next_action": judging.hits(test, single.top3),
         "slate": _slate(bundle, test),
         "baseline": {"name": "rules alone", **judging.hits(test, rules_alone.top3)},
+        "stages": stages,
         "automation": judging.automation(levels, decided, UNIT, CONFIDENCE),
         "latency_ms": judging.latency(single.milliseconds),
         "verdicts": judging.verdicts_by(["all"] * len(test), single.verdicts)["all"],

@@ -52,6 +52,7 @@ def judge(log: StarLog, job: Certified, clock: Clock, records: Path | None = Non
         single = judging.one_by_one(job.bundle, test, lines)
         charts = judging.one_by_one(job.bundle, test, rung="baseline")
         decided = decide_all(Bundle.draft(job.line_zero), test)
+        stages = judging.stages(job.bundle, test)
     with clock.phase("what rules change"):
         rules, together = judging.rules(job.parts, test, single.rules)
     if records is not None:
@@ -67,6 +68,7 @@ def judge(log: StarLog, job: Certified, clock: Clock, records: Path | None = Non
         "parts": _parts(log),
         "next_action": {**judging.hits(test, single.top3), "goal": dict(_GOAL), "reference": list(_REFERENCE)},
         "baseline": {"name": "flow charts alone", **judging.hits(test, charts.top3)},
+        "stages": stages,
         "automation": {**automation, "served": job.served, "not_covered": star_bundle.NOT_COVERED},
         "latency_ms": judging.latency(single.milliseconds),
         "verdicts": dict(Counter(single.verdicts)),

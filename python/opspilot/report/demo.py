@@ -84,6 +84,7 @@ def _ranking(result: Record) -> list[str]:
             "small soft",
         ),
         html.table(["", "top-1", "top-3", "n"], rows, numbers=(1, 2, 3), ours=(0,), narrow=True),
+        *_stages(result.get("stages")),
     ]
     if slate:
         size = plain(slate["n"])
@@ -100,6 +101,28 @@ def _ranking(result: Record) -> list[str]:
             html.table(["", "top-1", "n"], lines, numbers=(1, 2), ours=(0,), narrow=True),
         ]
     return out
+
+
+def _stages(stages: Record | None) -> list[str]:
+    """Each stage measured alone, from the candidates that ranking starts from to the order after policies."""
+    if not stages or stages["generation"]["recall"] is None:
+        return []
+    generation, rows = stages["generation"], [stages["as_offered"], *stages["stages"], stages["final"]]
+    text = (
+        f"The candidates ({generation['candidates']:.1f} on average) hold what the operator did in "
+        f"{_share(generation['recall'])} of {plain(generation['tasks'])} decisions; the rows are means over these, each stage "
+        "by its own scores alone, equal ones averaged over their orders. Times this share they hold for all."
+    )
+    lines = [
+        [row["stage"], *(_share(row[f"hit@{k}"]) for k in (1, 3, 10)), f"{row['mrr']:.4f}", f"{row['ndcg@10']:.4f}"]
+        for row in rows
+    ]
+    names = ["", "hit@1", "hit@3", "hit@10", "MRR", "NDCG@10"]
+    return [
+        "<h3>Stage by stage</h3>",
+        html.paragraph(text, "small soft"),
+        html.table(names, lines, numbers=(1, 2, 3, 4, 5), ours=(len(lines) - 1,), narrow=True),
+    ]
 
 
 def _automation(automation: Record) -> list[str]:

@@ -14,8 +14,6 @@ namespace opspilot::detail {
 
 /// Ranks by models, as high on the ladder as allowed: full, else the linear stage, else the baseline rules.
 inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::impl& ws, rung widest, decision& out) {
-    ws.scores.assign(f.size(), 0.0);
-    ws.phases.clear();
     if (b.ranking && widest >= rung::linear) {
         const bool full = widest >= rung::cached;
         const int linear = b.ranking->linear_stage();
@@ -175,6 +173,8 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     const bundle::impl& state = b->state();
     begin_decision(out, b, f, ws);
     const std::size_t n = f.size();
+    ws.scores.assign(n, 0.0);  // those of the task before this one, also when nothing is scored
+    ws.phases.clear();
     out.rung = n == 0 ? rung::human
                       : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
 

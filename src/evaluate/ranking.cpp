@@ -1,0 +1,1 @@
+#include "opspilot/evaluate/ranking-inl.hpp"
