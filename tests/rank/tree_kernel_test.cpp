@@ -2,6 +2,7 @@
 // part on any machine, its intrinsics emulated.
 #include "opspilot/rank/detail/tree_kernel.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -131,6 +132,29 @@ TEST_CASE("kernels look up and add the same leaves") {
             kernel.add_bytes(index.data(), 250, bytes.data(), tree_lanes);
             CHECK(same_bytes(bytes, bytes_expected));
         }
+}
+
+TEST_CASE("a category's bit says where it goes") {
+    std::mt19937 random(5);
+    for (const tree_kernel& kernel : all_kernels()) {
+        CAPTURE(std::string(kernel.name));
+        for (const std::size_t lanes : {std::size_t{64}, tree_lanes}) {
+            std::vector<std::uint8_t> codes(lanes), bits(32);
+            for (std::uint8_t& code : codes) code = static_cast<std::uint8_t>(random());
+            for (std::uint8_t& byte : bits) byte = static_cast<std::uint8_t>(random());
+            std::vector<std::int8_t> out(lanes), before(lanes), expected(lanes);
+            for (std::size_t i = 0; i < lanes; ++i) {
+                before[i] = random() % 2 == 0 ? goes_left_byte : goes_right_byte;
+                expected[i] = (bits[codes[i] / 8] >> codes[i] % 8 & 1) != 0 ? goes_left_byte : goes_right_byte;
+            }
+            kernel.members(codes.data(), bits.data(), false, out.data(), lanes);
+            CHECK(out == expected);
+            out = before;
+            kernel.members(codes.data(), bits.data(), true, out.data(), lanes);
+            for (std::size_t i = 0; i < lanes; ++i) expected[i] = std::min(expected[i], before[i]);
+            CHECK(out == expected);
+        }
+    }
 }
 
 TEST_CASE("ranks narrow into runs") {

@@ -25,6 +25,7 @@ struct shape {
     std::size_t thresholds = 40;  // distinct ones per feature, at most
     bool missing = false, zero = false, categories = false, vectors = false, average = false, finish = false, oblivious = false;
     bool chains = false;
+    std::uint32_t set_words = 4;  // a category set has fewer than so many words of 32
 };
 
 class world {
@@ -69,9 +70,9 @@ public:
             case 2: return -0.0;
             case 3: return inf;
             case 4: return -inf;
-            case 5: return s_.categories ? static_cast<double>(random_() % 80) - 3.5 : 1e-36;
-            case 6: return static_cast<double>(random_() % 70);
-            case 7:
+            case 5: return s_.categories ? static_cast<double>(random_() % (20 * s_.set_words)) - 3.5 : 1e-36;
+            case 6: return static_cast<double>(random_() % (18 * s_.set_words));
+            case 7: return static_cast<double>(random_() % (40 * s_.set_words));
             case 8:
             case 9: {  // on a threshold, or one step beside it
                 const double t = thresholds_[feature][random_() % s_.thresholds];
@@ -97,8 +98,9 @@ private:
     status split(tree_builder& b, std::uint32_t node, std::uint32_t feature, double threshold, std::uint32_t rule,
                  std::uint32_t left, std::uint32_t right) {
         if (s_.categories && feature % 3 == 0) {
-            std::vector<std::uint32_t> words(random_() % 4);
-            for (std::uint32_t& w : words) w = static_cast<std::uint32_t>(random_());
+            std::vector<std::uint32_t> words(random_() % s_.set_words);
+            const bool sparse = random_() % 2 == 0;  // as trainers make them: most words are empty
+            for (std::uint32_t& w : words) w = sparse && random_() % 8 != 0 ? 0 : static_cast<std::uint32_t>(random_());
             return b.split_categories(node, feature, words, rule % 2 == 0, left, right);
         }
         missing_rule missing = missing_rule::none;
@@ -290,6 +292,10 @@ TEST_CASE("plain ensembles, every engine and every door") { check_shape({}); }
 TEST_CASE("missing values on either side") { check_shape({.arithmetic = {.zero_threshold = 1e-35F}, .missing = true}); }
 TEST_CASE("zeros that mean missing") { check_shape({.arithmetic = {.zero_threshold = 1e-35F}, .missing = true, .zero = true}); }
 TEST_CASE("categories") { check_shape({.missing = true, .categories = true}); }
+TEST_CASE("many categories") {
+    for (const std::uint32_t words : {20U, 127U, 200U})  // 3 chunks, all that are cut into chunks, more than that
+        check_shape({.missing = true, .categories = true, .set_words = words});
+}
 TEST_CASE("categories that fractions do not name") {
     check_shape({.arithmetic = {.float_values = true, .fractions_are_zero = false}, .missing = true, .categories = true});
 }

@@ -16,6 +16,26 @@ namespace opspilot::detail {
 // for uses of an uninitialised register.
 template <class Tag>
 struct avx512_trees : portable_trees<Tag> {
+    /// As `simd_members`.
+    static void members(const std::uint8_t* codes, const std::uint8_t* bits, bool more, std::int8_t* out,
+                        std::size_t lanes) noexcept {
+        const auto* const half = reinterpret_cast<const __m128i*>(bits);
+        const __m512i low = _mm512_maskz_broadcast_i32x4(0xFFFF, _mm_loadu_si128(half));
+        const __m512i high = _mm512_maskz_broadcast_i32x4(0xFFFF, _mm_loadu_si128(half + 1));
+        const __m512i powers = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201ULL));
+        const __m512i to_right = _mm512_set1_epi8(127), to_left = _mm512_set1_epi8(-128);
+        for (std::size_t i = 0; i < lanes; i += 64) {
+            const __m512i code = _mm512_loadu_si512(codes + i);
+            const __m512i place = _mm512_and_si512(_mm512_srli_epi16(code, 3), _mm512_set1_epi8(15));
+            const __mmask64 upper = _mm512_cmpgt_epi8_mask(_mm512_setzero_si512(), code);
+            const __m512i byte = _mm512_mask_blend_epi8(upper, _mm512_shuffle_epi8(low, place), _mm512_shuffle_epi8(high, place));
+            const __m512i bit = _mm512_shuffle_epi8(powers, _mm512_and_si512(code, _mm512_set1_epi8(7)));
+            const __mmask64 in = _mm512_cmpeq_epi8_mask(_mm512_and_si512(byte, bit), bit);
+            const __m512i otherwise = more ? _mm512_loadu_si512(out + i) : to_right;
+            _mm512_storeu_si512(out + i, _mm512_mask_blend_epi8(in, otherwise, to_left));
+        }
+    }
+
     template <bool Coarse, std::size_t Lanes>
     static void step(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
                      std::size_t lanes) noexcept {

@@ -40,6 +40,7 @@ struct tree_block {
     alignas(64) float floats[tree_lanes] = {};
     alignas(64) double doubles[tree_lanes] = {};
     alignas(64) std::uint16_t ranks[tree_lanes] = {};
+    alignas(64) std::uint8_t codes[most_chunks * tree_lanes] = {};
     std::uint32_t candidates[tree_lanes] = {};
     std::vector<double> sums;  // per output tree_lanes
     std::vector<float> float_sums;
@@ -58,7 +59,9 @@ public:
             gather(piece, f.feature, b_.candidates, lanes, b_.doubles);
         else
             gather(piece, f.feature, b_.candidates, lanes, b_.floats);
-        if (f.categorical)
+        if (f.categorical && f.chunks != 0 && lanes >= 8)
+            doubles ? sets(f, b_.doubles, lanes, out, stride) : sets(f, b_.floats, lanes, out, stride);
+        else if (f.categorical)
             doubles ? categories(f, b_.doubles, lanes, out, stride) : categories(f, b_.floats, lanes, out, stride);
         else
             doubles ? numbers(f, b_.doubles, lanes, out, stride) : numbers(f, b_.floats, lanes, out, stride);
@@ -107,6 +110,45 @@ private:
                 const T v = values[i];
                 if (std::isnan(v) || (zero && v <= most && v >= -most)) bytes[i] = instead;
             }
+        }
+    }
+    /// Every category's code in its chunk first, then set after set by shuffles.
+    template <class T>
+    void sets(const feature_ranks& f, const T* values, std::size_t lanes, std::int8_t* out, std::size_t stride) noexcept {
+        const T lowest = t_.fractions_are_zero ? T{-1} : T{0};
+        const auto most = static_cast<T>(f.chunks * category_chunk);
+        constexpr std::int32_t none = -1;
+        std::int32_t category[tree_lanes];
+        bool missing = false;
+        for (std::size_t i = 0; i < lanes; ++i) {
+            const T v = values[i];
+            const bool some = (t_.fractions_are_zero ? v > lowest : v >= lowest) && v < most;
+            category[i] = some ? static_cast<std::int32_t>(v) : none;
+            missing |= std::isnan(v);
+        }
+        for (std::uint32_t chunk = 0; chunk < f.chunks; ++chunk) {
+            std::uint8_t* const codes = b_.codes + chunk * tree_lanes;
+            const auto first = static_cast<std::int32_t>(chunk * category_chunk);
+            for (std::size_t i = 0; i < lanes; ++i) {
+                const std::int32_t code = category[i] - first;
+                codes[i] = code >= 0 && code < static_cast<std::int32_t>(category_chunk) ? static_cast<std::uint8_t>(code)
+                                                                                         : no_category_code;
+            }
+        }
+        if (missing)
+            for (std::size_t i = 0; i < lanes; ++i)
+                if (std::isnan(values[i])) b_.codes[i] = missing_code;
+        const std::size_t padded = (lanes + 63) / 64 * 64;
+        const bool room = stride == tree_lanes;  // rows of a block may be written to their end
+        for (std::uint32_t c = 0; c < f.columns; ++c) {
+            const byte_column& column = t_.columns[f.first_column + c];
+            std::int8_t* const bytes = room ? out + c * stride : plain_;
+            if (column.pieces == 0) std::fill_n(bytes, lanes, goes_right_byte);
+            for (std::uint32_t p = 0; p < column.pieces; ++p) {
+                const category_piece& piece = t_.pieces[column.first_piece + p];
+                k_.members(b_.codes + piece.chunk * tree_lanes, piece.bits, p > 0, bytes, padded);
+            }
+            if (!room) std::copy_n(bytes, lanes, out + c * stride);
         }
     }
     template <class T>

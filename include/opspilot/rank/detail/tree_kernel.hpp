@@ -10,6 +10,10 @@ namespace opspilot::detail {
 /// Candidates that are scored together. A row of bytes, one per lane, is a column of a block.
 inline constexpr std::size_t tree_lanes = 256;
 
+/// In a categorical split's column.
+inline constexpr std::int8_t goes_left_byte = -128;
+inline constexpr std::int8_t goes_right_byte = 127;
+
 /// One split over a block: per lane, dest = rank column > rank ? right + step : left, in bytes that wrap around.
 ///
 /// A subtree's byte says how many leaves of it lie left of the lane's leaf, so a child that is a leaf is the row of zeros,
@@ -54,6 +58,9 @@ struct tree_kernel {
     bool (*rank_doubles)(const rank_task<double>& task) noexcept;
     /// out[i] = clamp(ranks[i] - base, 0, 255) - 128.
     void (*narrow)(const std::uint16_t* ranks, std::size_t lanes, std::uint32_t base, std::int8_t* out) noexcept;
+    /// out[i] = bit codes[i] of the 256 in `bits` is set ? goes_left_byte : goes_right_byte; with `more`, what goes left already
+    /// stays so. `lanes` is a multiple of 64.
+    void (*members)(const std::uint8_t* codes, const std::uint8_t* bits, bool more, std::int8_t* out, std::size_t lanes) noexcept;
     /// Evaluates splits in order. `columns` and `slots` are rows of tree_lanes bytes; `lanes` is a multiple of 64.
     void (*splits)(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
                    std::size_t lanes) noexcept;

@@ -84,6 +84,15 @@ struct portable_trees {
         }
     }
 
+    static void members(const std::uint8_t* codes, const std::uint8_t* bits, bool more, std::int8_t* out,
+                        std::size_t lanes) noexcept {
+        std::int8_t sides[256];
+        for (std::size_t code = 0; code < 256; ++code)
+            sides[code] = static_cast<std::int8_t>((bits[code / 8] >> (code % 8) & 1U) != 0 ? -128 : 127);
+        for (std::size_t i = 0; i < lanes; ++i)
+            if (!more || out[i] != -128) out[i] = sides[codes[i]];
+    }
+
     template <bool Coarse>
     static void run(const tree_op* ops, std::size_t count, const std::int8_t* columns, std::uint8_t* slots,
                     std::size_t lanes) noexcept {
@@ -149,7 +158,8 @@ struct portable_trees {
 /// The kernel made of the functions of `K`.
 template <class K>
 constexpr tree_kernel make_tree_kernel(std::string_view name, std::size_t width) noexcept {
-    return {name,       width,           &K::rank_floats, &K::rank_doubles, &K::narrow, &K::splits, &K::coarse_splits,
+    return {name,       width,           &K::rank_floats, &K::rank_doubles,
+            &K::narrow, &K::members,     &K::splits,      &K::coarse_splits,
             &K::levels, &K::add_doubles, &K::add_floats,  &K::add_bytes};
 }
 

@@ -21,12 +21,14 @@
 
 namespace opspilot::detail {
 
-inline constexpr std::int8_t goes_left_byte = -128;
-inline constexpr std::int8_t goes_right_byte = 127;
 inline constexpr std::uint32_t run_length = 255;        // thresholds per byte column
 inline constexpr std::size_t most_thresholds = 65'534;  // per feature, so that a rank fits 16 bits
 inline constexpr std::size_t most_columns = 65'535;
-inline constexpr std::uint32_t most_steps = 4;  // beyond that a search by halves is no slower
+/// Categories that 256 bits of a set speak of; the two codes above them are no category and a missing value.
+inline constexpr std::uint32_t category_chunk = 254;
+inline constexpr std::uint8_t no_category_code = 254, missing_code = 255;
+inline constexpr std::uint32_t most_chunks = 16;  // of a feature; with more categories each lane looks up its bit
+inline constexpr std::uint32_t most_steps = 4;    // beyond that a search by halves is no slower
 
 /// What a column does with a missing value.
 enum class missing_way : std::uint8_t { as_zero, left, right, zero_left, zero_right };
@@ -55,7 +57,14 @@ inline double folded_threshold(double t, double zero) noexcept {
 struct byte_column {
     std::uint32_t run = 0;  // numerical: which run of thresholds; categorical: the category set
     missing_way missing = missing_way::as_zero;
-    std::uint32_t splits = 0;  // how many ask about it
+    std::uint32_t splits = 0;                   // how many ask about it
+    std::uint32_t first_piece = 0, pieces = 0;  // categorical: what of its set is not empty
+};
+
+/// Of a category set what concerns one chunk: a bit per category, and whether a missing value goes left.
+struct category_piece {
+    std::uint32_t chunk = 0;
+    std::uint8_t bits[32] = {};
 };
 
 /// One feature as splits ask for it: numerical, or categorical.
@@ -71,6 +80,7 @@ struct feature_ranks {
     std::uint32_t cells = 0;
     std::uint32_t first_column = 0;
     std::uint32_t columns = 0;
+    std::uint32_t chunks = 0;  // categorical: of its largest set; 0: no pieces are kept
 };
 
 struct rank_tables {
@@ -82,6 +92,7 @@ struct rank_tables {
     std::vector<std::uint16_t> wide_cells;
     std::vector<std::uint32_t> words;  // of category sets
     std::vector<std::size_t> first_word{0};
+    std::vector<category_piece> pieces;
     double zero_threshold = -1;
     bool float_values = false;
     bool fractions_are_zero = true;
@@ -90,9 +101,10 @@ struct rank_tables {
         return {words.data() + first_word[s], first_word[s + 1] - first_word[s]};
     }
     [[nodiscard]] std::size_t bytes() const noexcept {
-        return words.size() * sizeof(std::uint32_t) + first_word.size() * sizeof(std::size_t) +
-               features.size() * sizeof(feature_ranks) + columns.size() * sizeof(byte_column) + doubles.size() * sizeof(double) +
-               floats.size() * sizeof(float) + cells.size() + wide_cells.size() * sizeof(std::uint16_t);
+        return pieces.size() * sizeof(category_piece) + words.size() * sizeof(std::uint32_t) +
+               first_word.size() * sizeof(std::size_t) + features.size() * sizeof(feature_ranks) +
+               columns.size() * sizeof(byte_column) + doubles.size() * sizeof(double) + floats.size() * sizeof(float) +
+               cells.size() + wide_cells.size() * sizeof(std::uint16_t);
     }
 };
 
@@ -161,11 +173,11 @@ public:
             for (const auto& [run, way] : list) {
                 const bool known =
                     out_.columns.size() > f.first_column && out_.columns.back().run == run && out_.columns.back().missing == way;
-                if (!known) out_.columns.push_back({run, way, 0});
+                if (!known) out_.columns.push_back({run, way, 0, 0, 0});
                 ++out_.columns.back().splits;
             }
             f.columns = static_cast<std::uint32_t>(out_.columns.size()) - f.first_column;
-            if (!f.categorical) lay_grid(f);
+            f.categorical ? cut_sets(f) : lay_grid(f);
             places_[key] = out_.features.size();
             out_.features.push_back(f);
         }
@@ -175,8 +187,8 @@ public:
         const feature_ranks& f = out_.features[places_.at({s.feature, s.categorical})];
         const std::uint32_t k = s.categorical ? 0 : index_of(s);
         const byte_column wanted{s.categorical ? s.categories : k / run_length,
-                                 s.categorical ? (s.default_left ? missing_way::left : missing_way::right) : missing_way_of(s),
-                                 0};
+                                 s.categorical ? (s.default_left ? missing_way::left : missing_way::right) : missing_way_of(s), 0,
+                                 0, 0};
         const auto* const first = out_.columns.data() + f.first_column;
         const auto* const found = std::lower_bound(
             first, first + f.columns, wanted,
@@ -200,6 +212,34 @@ private:
         const std::vector<double>& list = thresholds_.at(s.feature);
         const double t = folded_threshold(s.threshold, ensemble_.arithmetic().zero_threshold);
         return static_cast<std::uint32_t>(std::lower_bound(list.begin(), list.end(), t) - list.begin());
+    }
+    void cut_sets(feature_ranks& f) {
+        const std::span<byte_column> columns(out_.columns.data() + f.first_column, f.columns);
+        std::size_t most = 1;
+        for (const byte_column& c : columns) most = std::max(most, out_.set(c.run).size() * 32);
+        const std::size_t chunks = (most + category_chunk - 1) / category_chunk;
+        if (chunks > most_chunks) return;
+        f.chunks = static_cast<std::uint32_t>(chunks);
+        for (byte_column& c : columns) {
+            c.first_piece = static_cast<std::uint32_t>(out_.pieces.size());
+            const std::span<const std::uint32_t> words = out_.set(c.run);
+            for (std::uint32_t chunk = 0; chunk < f.chunks; ++chunk) {
+                category_piece piece;
+                piece.chunk = chunk;
+                bool any = false;
+                const auto put = [&](std::uint32_t code) {
+                    piece.bits[code / 8] = static_cast<std::uint8_t>(piece.bits[code / 8] | 1U << code % 8);
+                    any = true;
+                };
+                for (std::uint32_t code = 0; code < category_chunk; ++code)
+                    if (const std::size_t category = std::size_t{chunk} * category_chunk + code;
+                        category / 32 < words.size() && (words[category / 32] >> category % 32 & 1U) != 0)
+                        put(code);
+                if (chunk == 0 && c.missing == missing_way::left) put(missing_code);
+                if (any) out_.pieces.push_back(piece);
+            }
+            c.pieces = static_cast<std::uint32_t>(out_.pieces.size()) - c.first_piece;
+        }
     }
     void lay_grid(feature_ranks& f) {
         const std::vector<double>& list = thresholds_.at(f.feature);

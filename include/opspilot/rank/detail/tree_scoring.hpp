@@ -32,7 +32,9 @@ namespace detail {
 class scoring {
 public:
     scoring(const tree_program& p, const tree_kernel& kernel, const tree_input& in, tree_workspace::impl& ws) noexcept
-        : p_(p), kernel_(kernel), in_(in), ws_(ws), costs_(p, kernel), ranked_(p.ranks.features.size()) {}
+        : p_(p), kernel_(kernel), in_(in), ws_(ws), costs_(p, kernel) {
+        for (const feature_ranks& f : p.ranks.features) ranked_ += ranked_of(f);
+    }
 
     /// Answers the splits on features that have one value for all candidates now, where that is to be had and pays. `count`:
     /// how many candidates will be scored.
@@ -41,7 +43,7 @@ public:
         std::size_t known = 0, known_features = 0;
         for (const feature_ranks& f : p_.ranks.features)
             if (in_.same(f.feature)) {
-                ++known_features;
+                known_features += ranked_of(f);
                 for (std::uint32_t c = 0; c < f.columns; ++c) known += p_.ranks.columns[f.first_column + c].splits;
             }
         if (known_features == 0) return;
@@ -63,6 +65,10 @@ public:
         folded_ = true;
     }
     [[nodiscard]] bool folded() const noexcept { return folded_; }
+    /// What ranking a feature costs, in numbers' ranks: a category set takes a lane a fraction of that.
+    static std::size_t ranked_of(const feature_ranks& f) noexcept {
+        return f.categorical ? 1 + (f.chunks != 0 ? f.columns / 16 : 2 * f.columns) : 1;
+    }
 
     /// All scores of `candidates` (null: all, in order), candidates × outputs.
     void scores(std::span<const std::uint32_t> candidates, std::span<double> out) {
@@ -239,7 +245,7 @@ private:
     const tree_input& in_;
     tree_workspace::impl& ws_;
     tree_costs costs_;
-    std::size_t ranked_;  // features whose values differ from candidate to candidate
+    std::size_t ranked_ = 0;  // features whose values differ from candidate to candidate
     bool folded_ = false;
     bool joined_ = false;
 };

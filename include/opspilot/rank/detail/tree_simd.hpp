@@ -6,6 +6,7 @@
 #include <utility>
 #include <xsimd/xsimd.hpp>
 
+#include "opspilot/rank/detail/tree_members.hpp"
 #include "opspilot/rank/detail/tree_portable.hpp"
 
 namespace opspilot::detail {
@@ -23,6 +24,11 @@ struct simd_trees : portable_trees<Arch> {
 
     static bytes choose(const std::int8_t* ranks, bytes rank, bytes right, bytes left) noexcept {
         return xsimd::select(bytes::load_unaligned(ranks) > rank, right, left);
+    }
+
+    static void members(const std::uint8_t* codes, const std::uint8_t* bits, bool more, std::int8_t* out,
+                        std::size_t lanes) noexcept {
+        simd_members<Arch>::members(codes, bits, more, out, lanes);
     }
 
     template <bool Coarse, std::size_t Lanes>
