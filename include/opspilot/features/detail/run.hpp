@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "opspilot/features/detail/buckets.hpp"
 #include "opspilot/features/detail/program.hpp"
 
 namespace opspilot {
@@ -30,7 +31,7 @@ struct feature_workspace::impl {
     std::vector<std::uint32_t> hits;   // per word of a vocabulary
     std::vector<double> weighted_hits;
     // Sparse blocks
-    std::vector<std::uint32_t> buckets, bucket_scratch;
+    detail::bucket_counter counted;
     std::vector<std::uint64_t> entries, entry_scratch;
     std::vector<double> weights;
 };
