@@ -28,7 +28,7 @@ struct feature_workspace::impl {
     std::vector<std::uint32_t> join_ends[3];
     // Look-up tables of one step
     std::vector<std::uint32_t> marks;  // per string code
-    std::vector<std::uint32_t> hits;   // per word of a vocabulary
+    std::vector<std::uint8_t> hits;    // per word of a vocabulary, after one for none
     std::vector<double> weighted_hits;
     // Sparse blocks
     detail::bucket_counter counted;
