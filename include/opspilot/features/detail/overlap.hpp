@@ -81,8 +81,11 @@ inline void add_hits(const feature_run& run, const action_tokens& actions, const
     const std::uint32_t* const ids = actions.ids.data();
     const std::size_t* const offsets = actions.offsets.data();
     const Hit* const marks = hits.data();
+    const auto row_of = [&](std::size_t i) { return run.action_index != nullptr ? std::size_t{run.action_index[i]} : i; };
+    constexpr std::size_t ahead = 8;  // candidates stand anywhere in the catalogue: their tokens are asked for early
     for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t row = run.action_index != nullptr ? run.action_index[i] : i;
+        if (i + ahead < n) __builtin_prefetch(ids + offsets[row_of(i + ahead)]);
+        const std::size_t row = row_of(i);
         Sum sum = 0;
         for (std::size_t j = offsets[row]; j < offsets[row + 1]; j += token_stride)
             for (std::size_t k = j; k < j + token_stride; ++k) sum += marks[ids[k]];
