@@ -88,13 +88,13 @@ inline void sort_buckets(std::uint32_t* buckets, std::uint32_t* scratch, std::si
         return;
     }
     unsigned digits = 4;
-    while (std::size_t{1} << digits < n) ++digits;
+    while (std::size_t{1} << digits < 2 * n && digits < most_digits) ++digits;
     const unsigned shift = bits > digits ? bits - digits : 0;
-    std::array<std::uint32_t, std::size_t{1} << most_digits> place;
-    std::fill_n(place.begin(), std::size_t{1} << digits, 0U);
+    std::array<std::uint16_t, std::size_t{1} << most_digits> place;
+    std::fill_n(place.begin(), std::size_t{1} << digits, std::uint16_t{0});
     for (std::size_t i = 0; i < n; ++i) ++place[buckets[i] >> shift];
     std::uint32_t sum = 0;
-    for (std::size_t i = 0; i < std::size_t{1} << digits; ++i) sum += std::exchange(place[i], sum);
+    for (std::size_t i = 0; i < std::size_t{1} << digits; ++i) sum += std::exchange(place[i], static_cast<std::uint16_t>(sum));
     for (std::size_t i = 0; i < n; ++i) scratch[place[buckets[i] >> shift]++] = buckets[i];
     if (sort_neighbours(scratch, buckets, n)) return;
     std::copy_n(scratch, n, buckets);
