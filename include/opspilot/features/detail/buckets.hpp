@@ -88,7 +88,7 @@ inline void sort_buckets(std::uint32_t* buckets, std::uint32_t* scratch, std::si
         return;
     }
     unsigned digits = 4;
-    while (std::size_t{1} << digits < 2 * n && digits < most_digits) ++digits;
+    while (std::size_t{1} << digits < n) ++digits;
     const unsigned shift = bits > digits ? bits - digits : 0;
     std::array<std::uint16_t, std::size_t{1} << most_digits> place;
     std::fill_n(place.begin(), std::size_t{1} << digits, std::uint16_t{0});
