@@ -54,7 +54,7 @@ inline void sort_by_bucket(std::vector<T>& items, std::vector<T>& scratch, unsig
     radix_sort(items.data(), scratch.data(), n, bits, key);
 }
 
-/// Sorts almost sorted items: most stand right or one place late, and neither costs a branch. False, with `out` undefined, when
+/// Sorts almost sorted items, most of which stand right or one place late. False, with `out` undefined, when
 /// there is more to move than a few places per item.
 [[nodiscard]] inline bool sort_neighbours(const std::uint32_t* items, std::uint32_t* out, std::size_t n) noexcept {
     std::size_t moves = 8 * n;
