@@ -10,10 +10,10 @@
 namespace opspilot {
 
 struct text_workspace::impl {
+    std::string folded;
     std::vector<std::int32_t> points;
     std::vector<std::uint32_t> starts;
-    std::vector<std::uint32_t> buckets;
-    std::vector<std::uint32_t> sorting;
+    detail::bucket_counter counted;
     std::vector<double> weights;
     word_text words;
 };
@@ -30,7 +30,10 @@ OPSPILOT_INLINE status split_words(std::string_view text, const text_options& op
                      ""};
     const detail::ascii_table table = detail::table_of(options);
     if (detail::is_ascii(text)) {
-        detail::split_ascii(text, table, out);
+        if (options.symbols.empty())
+            detail::split_plain(text, options.casefold, scratch.state->folded, out);
+        else
+            detail::split_ascii(text, table, out);
         return {};
     }
     if (!valid_utf8(text))
@@ -62,30 +65,18 @@ OPSPILOT_INLINE status text_hasher::transform(std::string_view text, text_worksp
     text_workspace::impl& s = *scratch.state;
     OPSPILOT_CHECK(split_words(text, options_.text, scratch, s.words));
     constexpr std::size_t limit = std::size_t{1} << 20;
-    const unsigned bits = options_.bits;
+    const text_hash_options& o = options_;
     const std::size_t words = s.words.words();
-    s.buckets.clear();
-    const auto take = [&](std::uint64_t hash) { s.buckets.push_back(detail::bucket_of(hash, 0, bits)); };
-    if (options_.word_max > 0) detail::word_ngrams(s.words, 0, words, options_.word_min, options_.word_max, limit, take);
-    if (options_.char_max > 0)
-        detail::char_ngrams(s.words, 0, words, options_.char_min, options_.char_max, options_.within_words, s.starts, limit,
-                            take);
-    detail::sort_by_bucket(s.buckets, s.sorting, bits, [](std::uint32_t b) { return b; });
-    index.clear();
-    s.weights.clear();
-    double squares = 0;
-    for (std::size_t i = 0; i < s.buckets.size();) {
-        std::size_t j = i + 1;
-        while (j < s.buckets.size() && s.buckets[j] == s.buckets[i]) ++j;
-        const double weight = detail::term_weight(j - i, options_.tf);
-        index.push_back(s.buckets[i]);
-        s.weights.push_back(weight);
-        squares += weight * weight;
-        i = j;
-    }
-    const double length = options_.l2 && squares > 0 ? std::sqrt(squares) : 1.0;
-    value.resize(index.size());
-    for (std::size_t i = 0; i < value.size(); ++i) value[i] = static_cast<float>(s.weights[i] / length);
+    const std::size_t most_words = o.word_max > 0 ? detail::most_word_ngrams(s.words, o.word_min, o.word_max, limit) : 0;
+    const std::size_t most_chars = o.char_max > 0 ? detail::most_char_ngrams(s.words, o.char_min, o.char_max, limit) : 0;
+    std::uint32_t* to = s.counted.start(most_words + most_chars);
+    const auto bucket = [bits = o.bits](std::uint64_t hash) { return detail::bucket_of(hash, 0, bits); };
+    if (o.word_max > 0) to = detail::word_ngrams(s.words, 0, words, o.word_min, o.word_max, limit, to, bucket);
+    if (o.char_max > 0)
+        to = detail::char_ngrams(s.words, 0, words, o.char_min, o.char_max, o.within_words, s.starts, limit, to, bucket);
+    s.counted.count(to, o.bits);
+    index.assign(s.counted.buckets(), s.counted.buckets() + s.counted.size());
+    detail::weigh(s.counted, o.tf, o.l2, s.weights, value);
     return {};
 }
 

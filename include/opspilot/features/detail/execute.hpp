@@ -60,7 +60,7 @@ inline void prepare_rows(const feature_plan::impl& plan, const frame& f, const i
         const slot& from = plan.slots[column.slot];
         if (from.where != scope::action) continue;
         out.columns[from.place].resize(rows);
-        round_column(out.values[from.place].data(), out.columns[from.place].data(), rows);
+        columns().round(out.values[from.place].data(), out.columns[from.place].data(), rows);
     }
     for (std::size_t j = 0; j < plan.action_sources.size(); ++j) prepare_tokens(run, plan.action_sources[j], rows, out.tokens[j]);
     for (std::size_t j = 0; j < plan.keys.size(); ++j) {
@@ -89,12 +89,12 @@ inline void write_outputs(const feature_run& run, feature_matrix& out) {
         switch (from.where) {
             case scope::task: {
                 float value = 0;
-                round_column(&run.ws.task_values[from.place], &value, 1);
+                columns().round(&run.ws.task_values[from.place], &value, 1);
                 std::fill_n(to, n, value);
                 break;
             }
             case scope::action: gather_column(run.actions->columns[from.place], run.action_index, to, n); break;
-            case scope::pair: round_column(run.ws.pair_values[from.place].data(), to, n); break;
+            case scope::pair: columns().round(run.ws.pair_values[from.place].data(), to, n); break;
         }
     }
 }

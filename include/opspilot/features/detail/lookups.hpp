@@ -16,13 +16,13 @@ namespace opspilot::detail {
 }
 
 /// out = 1 where both values are equal, 0 where they differ, NaN where one is missing.
-template <class Value>
-inline void equal_columns(const field_rows& a, const field_rows& b, const std::vector<Value>& x, const std::vector<Value>& y,
-                          double* out, std::size_t n) {
+inline void equal_integers(const field_rows& a, const field_rows& b, double* out, std::size_t n) {
+    const std::int64_t* const x = a.values->integers.data();
+    const std::int64_t* const y = b.values->integers.data();
     const std::uint8_t* const known_a = a.values->valued.data();
     const std::uint8_t* const known_b = b.values->valued.data();
     if (a.constant) {
-        const Value value = x[a.base];
+        const std::int64_t value = x[a.base];
         if (known_a[a.base] == 0) {
             std::fill_n(out, n, not_a_number);
             return;
@@ -37,6 +37,20 @@ inline void equal_columns(const field_rows& a, const field_rows& b, const std::v
         const std::size_t row_b = b.at(i);
         out[i] = known_a[row_a] == 0 || known_b[row_b] == 0 ? not_a_number : x[row_a] == y[row_b] ? 1.0 : 0.0;
     }
+}
+
+/// The same for texts, whose codes say themselves when there is no value.
+inline void equal_codes(const field_rows& a, const field_rows& b, double* out, std::size_t n) {
+    constexpr double answers[] = {0.0, 1.0, not_a_number, not_a_number};  // looked up: what is equal cannot be foreseen
+    const std::uint32_t* const x = a.values->codes.data();
+    const std::uint32_t* const y = b.values->codes.data();
+    const auto answer = [&](std::uint32_t one, std::uint32_t other) {
+        return answers[(one == other ? 1U : 0U) | (one == no_code ? 2U : 0U) | (other == no_code ? 2U : 0U)];
+    };
+    if (a.constant)
+        each_row(b, n, [&](std::size_t i, std::size_t row) { out[i] = answer(x[a.base], y[row]); });
+    else
+        for (std::size_t i = 0; i < n; ++i) out[i] = answer(x[a.at(i)], y[b.at(i)]);
 }
 
 /// Numbers of one type (or of an integer type and a double) compared as the doubles they are in features.
@@ -58,9 +72,9 @@ inline void run_equal(const step& s, const feature_run& run, double* out, std::s
     field_rows b = run.rows(s.fields[1]);
     if (b.constant) std::swap(a, b);
     if (s.fields[0].type == field_type::text)
-        equal_columns(a, b, a.values->codes, b.values->codes, out, n);
+        equal_codes(a, b, out, n);
     else if (s.fields[0].type != field_type::number && s.fields[1].type != field_type::number)
-        equal_columns(a, b, a.values->integers, b.values->integers, out, n);
+        equal_integers(a, b, out, n);
     else
         equal_numbers(s, run.rows(s.fields[0]), run.rows(s.fields[1]), out, n);
 }

@@ -4,7 +4,9 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -46,6 +48,74 @@ inline ascii_table table_of(const text_options& options) noexcept {
     }
     for (; i < text.size(); ++i) high |= static_cast<std::uint8_t>(text[i]);
     return (high & 0x8080808080808080ULL) == 0;
+}
+
+/// Eight ASCII characters at once: which of them belong to words, as bits from the first on, and what they become.
+struct eight_characters {
+    std::uint64_t words;
+    std::uint64_t folded;
+};
+[[nodiscard]] inline eight_characters fold_eight(std::uint64_t c, bool casefold) noexcept {
+    constexpr auto each = [](std::uint64_t byte) { return byte * 0x0101010101010101ULL; };
+    // Below 128, a byte is at least x where adding 128 - x sets its top bit; no byte carries into the next.
+    const auto within = [&](std::uint64_t bytes, char low, char high) {
+        return (bytes + each(128U - static_cast<unsigned>(low))) & ~(bytes + each(127U - static_cast<unsigned>(high)));
+    };
+    constexpr std::uint64_t top = each(0x80);
+    const std::uint64_t letters = within(c | each(0x20), 'a', 'z') & top;
+    const std::uint64_t words = (letters | within(c, '0', '9') | within(c, '_', '_')) & top;
+    const std::uint64_t capitals = casefold ? letters & ~(c << 2) : 0;
+    // The product brings the top bits of all bytes together in its highest byte.
+    return {(words >> 7) * 0x0102040810204080ULL >> 56, c | capitals >> 2};
+}
+
+/// Where words begin and end in ASCII text without symbols, in turn; `folded` gets their characters. Returns how many places.
+inline std::size_t find_words(std::string_view text, bool casefold, char* folded, std::uint32_t* edges) noexcept {
+    std::size_t found = 0;
+    std::uint64_t before = 0;  // 1 inside a word
+    for (std::size_t first = 0; first <= text.size(); first += 64) {
+        std::array<std::uint64_t, 8> block{};  // zeros are between words, so the last word ends
+        std::memcpy(block.data(), text.data() + first, std::min<std::size_t>(64, text.size() - first));
+        std::uint64_t words = 0;
+        for (unsigned i = 0; i < 8; ++i) {
+            const eight_characters eight = fold_eight(block[i], casefold);
+            words |= eight.words << 8 * i;
+            block[i] = eight.folded;
+        }
+        std::memcpy(folded + first, block.data(), 64);
+        std::uint64_t changes = words ^ (words << 1 | before);
+        before = words >> 63;
+        for (; changes != 0; changes &= changes - 1)
+            edges[found++] = static_cast<std::uint32_t>(first + static_cast<unsigned>(std::countr_zero(changes)));
+    }
+    return found;
+}
+
+/// ASCII text without symbols to words: eight characters at a time, no branch per word but for long ones.
+inline void split_plain(std::string_view text, bool casefold, std::string& folded, word_text& out) {
+    constexpr std::size_t chunk = 16;  // bytes of a word copied at once, beyond its end as well
+    folded.resize((text.size() / 64 + 1) * 64 + chunk);
+    out.bytes.resize(text.size() + 2 + chunk);
+    out.begin.resize(text.size() + 1);  // a word and its end take two bytes
+    out.end.resize(text.size() / 2 + 1);
+    out.ascii = true;
+    std::uint32_t* const edges = out.begin.data();
+    const std::size_t words = find_words(text, casefold, folded.data(), edges) / 2;
+    char* to = out.bytes.data();
+    *to++ = ' ';
+    for (std::size_t i = 0; i < words; ++i) {
+        const char* const word = folded.data() + edges[2 * i];
+        const std::size_t size = edges[2 * i + 1] - edges[2 * i];
+        std::memcpy(to, word, chunk);
+        for (std::size_t k = chunk; k < size; k += chunk) std::memcpy(to + k, word + k, chunk);
+        edges[i] = static_cast<std::uint32_t>(to - out.bytes.data());
+        to += size;
+        out.end[i] = static_cast<std::uint32_t>(to - out.bytes.data());
+        *to++ = ' ';
+    }
+    out.bytes.resize(static_cast<std::size_t>(to - out.bytes.data()));
+    out.begin.resize(words);
+    out.end.resize(words);
 }
 
 /// ASCII text to words, no branch per character of a word but its end.

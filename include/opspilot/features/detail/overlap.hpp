@@ -67,26 +67,50 @@ inline void prepare_tokens(const feature_run& run, const action_source& wanted, 
                 out.index.add_last(out.vocabulary);
                 if (wanted.weights) out.weight.push_back(wanted.weights->of(token));
             }
-            out.ids.push_back(id);
+            out.ids.push_back(id + 1);
         }
+        out.ids.resize((out.ids.size() + token_stride - 1) / token_stride * token_stride, 0);
         out.offsets.push_back(out.ids.size());
     }
 }
 
 /// The task's set against every candidate's: mark the task's tokens in the actions' vocabulary, then add up marks.
-template <class Hit>
-inline void add_hits(const feature_run& run, const action_tokens& actions, std::vector<Hit>& hits, double task_total,
-                     const step& s, double* out, std::size_t n) {
-    const auto measure = static_cast<overlap_measure>(s.k);
+template <class Sum, class Hit>
+inline void add_hits(const feature_run& run, const action_tokens& actions, const std::vector<Hit>& hits, double* out,
+                     std::size_t n) {
     const std::uint32_t* const ids = actions.ids.data();
     const std::size_t* const offsets = actions.offsets.data();
+    const Hit* const marks = hits.data();
+    const auto row_of = [&](std::size_t i) { return run.action_index != nullptr ? std::size_t{run.action_index[i]} : i; };
+    constexpr std::size_t ahead = 8;  // candidates stand anywhere in the catalogue: their tokens are asked for early
     for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t row = run.action_index != nullptr ? run.action_index[i] : i;
-        Hit sum = 0;
-        for (std::size_t j = offsets[row]; j < offsets[row + 1]; ++j) sum += hits[ids[j]];
-        const double a = s.swapped ? actions.total[row] : task_total;
-        const double b = s.swapped ? task_total : actions.total[row];
-        out[i] = actions.present[row] != 0 ? overlap_value(static_cast<double>(sum), a, b, measure) : not_a_number;
+        if (i + ahead < n) __builtin_prefetch(ids + offsets[row_of(i + ahead)]);
+        const std::size_t row = row_of(i);
+        Sum sum = 0;
+        for (std::size_t j = offsets[row]; j < offsets[row + 1]; j += token_stride)
+            for (std::size_t k = j; k < j + token_stride; ++k) sum += marks[ids[k]];
+        out[i] = static_cast<double>(sum);
+    }
+}
+
+/// Turns the shared weights in `out` into a measure, which is decided outside the loop.
+inline void measure_hits(const feature_run& run, const action_tokens& actions, double task_total, const step& s, double* out,
+                         std::size_t n) {
+    const auto all = [&](auto measure) {
+        for (std::size_t i = 0; i < n; ++i) {
+            const std::size_t row = run.action_index != nullptr ? run.action_index[i] : i;
+            const double a = s.swapped ? actions.total[row] : task_total;
+            const double b = s.swapped ? task_total : actions.total[row];
+            const double value = overlap_value(out[i], a, b, measure());
+            out[i] = actions.present[row] != 0 ? value : not_a_number;
+        }
+    };
+    switch (static_cast<overlap_measure>(s.k)) {
+        case overlap_measure::jaccard: all([] { return overlap_measure::jaccard; }); break;
+        case overlap_measure::of_a: all([] { return overlap_measure::of_a; }); break;
+        case overlap_measure::of_b: all([] { return overlap_measure::of_b; }); break;
+        case overlap_measure::count: all([] { return overlap_measure::count; }); break;
+        case overlap_measure::any: all([] { return overlap_measure::any; }); break;
     }
 }
 
@@ -101,20 +125,21 @@ inline void overlap_with_actions(const step& s, const feature_run& run, double* 
     const double total = total_weight(tokens, s.weights.get());
     const action_tokens& actions = run.actions->tokens[s.place];
     const auto mark = [&](auto& hits, auto value) {
-        if (hits.size() < actions.vocabulary.size()) hits.resize(actions.vocabulary.size());
+        if (hits.size() < actions.vocabulary.size() + 1) hits.resize(actions.vocabulary.size() + 1);
         for (const std::uint64_t token : tokens)
             if (const std::uint32_t id = actions.index.find(token, actions.vocabulary); id != count_index::none)
-                hits[id] = value(id);
+                hits[id + 1] = value(id);
     };
     if (s.weights) {
         mark(run.ws.weighted_hits, [&](std::uint32_t id) { return actions.weight[id]; });
-        add_hits(run, actions, run.ws.weighted_hits, total, s, out, n);
+        add_hits<double>(run, actions, run.ws.weighted_hits, out, n);
         mark(run.ws.weighted_hits, [](std::uint32_t) { return 0.0; });
     } else {
-        mark(run.ws.hits, [](std::uint32_t) { return 1U; });
-        add_hits(run, actions, run.ws.hits, total, s, out, n);
-        mark(run.ws.hits, [](std::uint32_t) { return 0U; });
+        mark(run.ws.hits, [](std::uint32_t) { return std::uint8_t{1}; });
+        add_hits<std::uint32_t>(run, actions, run.ws.hits, out, n);
+        mark(run.ws.hits, [](std::uint32_t) { return std::uint8_t{0}; });
     }
+    measure_hits(run, actions, total, s, out, n);
 }
 
 /// Any two sources, row by row; a source of the task is evaluated once.

@@ -195,10 +195,13 @@ struct action_source {
     std::shared_ptr<const token_weights> weights;  // null: every token counts 1
 };
 
+/// Tokens of a row are stored in multiples of this, so that walking them is a branch per so many and mostly foreseen.
+inline constexpr std::size_t token_stride = 8;
+
 /// Distinct tokens of an `action_source` over the rows of a table, as small numbers.
 struct action_tokens {
     std::vector<std::size_t> offsets;   // rows + 1
-    std::vector<std::uint32_t> ids;     // into `vocabulary`, in ascending order of token hash
+    std::vector<std::uint32_t> ids;     // 1 + place in `vocabulary`, by ascending token hash; zeros fill up to `token_stride`
     std::vector<std::uint8_t> present;  // per row: the field had a value
     std::vector<double> total;          // per row: sum of the weights of its tokens
     std::vector<std::uint64_t> vocabulary;

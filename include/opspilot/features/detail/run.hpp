@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "opspilot/features/detail/buckets.hpp"
 #include "opspilot/features/detail/program.hpp"
 
 namespace opspilot {
@@ -27,10 +28,10 @@ struct feature_workspace::impl {
     std::vector<std::uint32_t> join_ends[3];
     // Look-up tables of one step
     std::vector<std::uint32_t> marks;  // per string code
-    std::vector<std::uint32_t> hits;   // per word of a vocabulary
+    std::vector<std::uint8_t> hits;    // per word of a vocabulary, after one for none
     std::vector<double> weighted_hits;
     // Sparse blocks
-    std::vector<std::uint32_t> buckets, bucket_scratch;
+    detail::bucket_counter counted;
     std::vector<std::uint64_t> entries, entry_scratch;
     std::vector<double> weights;
 };

@@ -10,7 +10,6 @@ namespace opspilot::detail {
 template <class F>
 inline void each_bucket(const sparse_program& block, const sparse_source& from, const feature_run& run, F&& take) {
     feature_workspace::impl& ws = run.ws;
-    ws.buckets.clear();
     if (from.when != no_slot)
         if (const double x = run.number(from.when).at(0); x != x || x == 0.0) return;
     const token_source& source = run.plan.sources[from.source];
@@ -21,15 +20,10 @@ inline void each_bucket(const sparse_program& block, const sparse_source& from, 
         source_tokens(run, source, 0, ws.tokens[0]);
         tokens = ws.tokens[0];
     }
-    ws.buckets.resize(tokens.size());
-    for (std::size_t i = 0; i < tokens.size(); ++i) ws.buckets[i] = bucket_of(tokens[i], from.seed, block.bits);
-    sort_by_bucket(ws.buckets, ws.bucket_scratch, block.bits, [](std::uint32_t b) { return b; });
-    for (std::size_t i = 0; i < ws.buckets.size();) {
-        std::size_t j = i + 1;
-        while (j < ws.buckets.size() && ws.buckets[j] == ws.buckets[i]) ++j;
-        take(ws.buckets[i], j - i);
-        i = j;
-    }
+    std::uint32_t* to = ws.counted.start(tokens.size());
+    for (const std::uint64_t token : tokens) *to++ = bucket_of(token, from.seed, block.bits);
+    ws.counted.count(to, block.bits);
+    for (std::size_t i = 0; i < ws.counted.size(); ++i) take(ws.counted.buckets()[i], std::size_t{ws.counted.count_of(i)});
 }
 
 inline void run_sparse(const sparse_program& block, const feature_run& run, feature_matrix::sparse_storage& out) {

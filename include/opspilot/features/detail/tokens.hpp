@@ -100,11 +100,16 @@ inline void text_tokens(const feature_run& run, const token_part& part, const wo
                 term_hash(std::string_view(text.bytes).substr(text.begin[first], text.end[last - 1] - text.begin[first])));
         return;
     }
-    const auto take = [&](std::uint64_t hash) { out.push_back(hash); };
-    if (part.how == token_part::kind::words)
-        word_ngrams(text, first, last, part.low, part.high, room, take);
-    else
-        char_ngrams(text, first, last, part.low, part.high, part.how == token_part::kind::word_chars, run.ws.starts, room, take);
+    const bool words = part.how == token_part::kind::words;
+    const std::size_t before = out.size();
+    out.resize(before +
+               (words ? most_word_ngrams(text, part.low, part.high, room) : most_char_ngrams(text, part.low, part.high, room)));
+    std::uint64_t* const to = out.data() + before;
+    const auto hash = [](std::uint64_t h) { return h; };
+    const std::uint64_t* const end = words ? word_ngrams(text, first, last, part.low, part.high, room, to, hash)
+                                           : char_ngrams(text, first, last, part.low, part.high,
+                                                         part.how == token_part::kind::word_chars, run.ws.starts, room, to, hash);
+    out.resize(static_cast<std::size_t>(end - out.data()));
 }
 
 /// Appends the n-grams of a field's text or texts. Strings in tables are valid UTF-8, so splitting them cannot fail.
