@@ -79,6 +79,7 @@ step "mypy" check_types
 step "arrows" python scripts/check_arrows.py
 quiet_step "build" build build/nightly -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DOPSPILOT_BENCHMARKS=ON
 quiet_step "tests" run_ctest build/nightly "$results/release.xml"
+step "clang warnings (everything)" python scripts/lib/clang.py warnings build/nightly --all
 step "clang-tidy (everything)" python scripts/lib/clang.py tidy build/nightly --all
 quiet_step "build with clang" build build/nightly-clang -DCMAKE_BUILD_TYPE=Release -DOPSPILOT_WERROR=ON -DCMAKE_C_COMPILER=clang-19 \
     -DCMAKE_CXX_COMPILER=clang++-19 -DOPSPILOT_FUZZ=ON

@@ -26,8 +26,6 @@ constexpr std::int64_t longest_duration = 315'576'000'000;  // seconds, as the s
     raise(error{error_kind::usage, "usage.value", std::move(message), "", std::move(hint)});
 }
 
-py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
-
 /// Python values into an arena, so that the evaluation needs neither them nor the GIL.
 class value_maker {
 public:

@@ -24,7 +24,6 @@ namespace opspilot::python {
 
 namespace {
 
-py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
 py::object number_or_none(double x) { return std::isnan(x) ? py::object(py::none()) : py::object(py::float_(x)); }
 py::object text_or_none(std::string_view s) { return s.empty() ? py::object(py::none()) : py::object(text(s)); }
 

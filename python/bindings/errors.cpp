@@ -22,12 +22,11 @@ const char* class_of(error_kind kind) {
     }
     return "Error";
 }
+}  // namespace
 
-/// Untrusted bytes may stand in a message; what is not UTF-8 is replaced, never a second error.
 py::str text(std::string_view bytes) {
     return py::reinterpret_steal<py::str>(PyUnicode_DecodeUTF8(bytes.data(), static_cast<py::ssize_t>(bytes.size()), "replace"));
 }
-}  // namespace
 
 void raise(const error& problem) { raise_as(class_of(problem.kind), problem); }
 

@@ -3,11 +3,15 @@
 
 #include <pybind11/pybind11.h>
 
+#include <string_view>
 #include <utility>
 
 #include "opspilot/base/result.hpp"
 
 namespace opspilot::python {
+
+/// A Python string of UTF-8. Untrusted bytes may stand in a message; what is not UTF-8 is replaced, never a second error.
+pybind11::str text(std::string_view bytes);
 
 /// Raises the class of `opspilot.errors` that belongs to the error's kind. Needs the GIL.
 [[noreturn]] void raise(const error& problem);

@@ -20,8 +20,6 @@ namespace opspilot::python {
 
 namespace {
 
-py::str text(std::string_view s) { return py::str(s.data(), s.size()); }
-
 /// A compiled policy with the schema and the strings it was compiled for.
 struct policy_handle {
     schema fields;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Second opinions from clang 19 on what g++ built, by the commands of a compilation database.
 
-    clang.py warnings BUILD              -Werror: the sources of library, bindings and smoke test, each public header
+    clang.py warnings BUILD              -Werror: changed sources that no clang build of test.sh compiles, changed public headers
+    clang.py warnings BUILD --all        -Werror: the sources of library, bindings and smoke test, each public header
     clang.py tidy BUILD [--seconds S]    clang-tidy on the sources that changed, newest first, within a time budget
     clang.py tidy BUILD --all            clang-tidy on every source, with the slow path-sensitive checks
 
@@ -60,23 +61,26 @@ def report(results: list[tuple[str, str]], what: str) -> int:
     return 1 if bad else 0
 
 
-def warnings(build: Path) -> int:
-    """clang's warnings over the sources of the library, its bindings and the header-only smoke test."""
+def warnings(build: Path, everything: bool) -> int:
+    """clang's warnings over sources and public headers. The sanitizer build of test.sh compiles library and tests with clang."""
     commands = database(build)
     tests = ROOT / "tests"
+    changed = set(changed_files())
     sources = [s for s in commands if not s.is_relative_to(tests)]
+    if not everything:
+        sources = [s for s in sources if s in changed and not s.is_relative_to(ROOT / "src")]
     jobs: list[tuple[str, list[str], Path]] = []
     for source in sources:
         arguments, folder = commands[source]
         clang = "clang-19" if source.suffix == ".c" else "clang++-19"
         jobs.append((str(source), [clang, *arguments, "-Werror", "-fsyntax-only", str(source)], folder))
-    if not jobs:
+    if not commands:
         print("no sources in the compilation database")
         return 1
     include = ["-I", str(ROOT / "include")]
     strict = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wsign-conversion", "-Werror"]
     for header in sorted((ROOT / "include" / "opspilot").rglob("*.hpp")):
-        if "detail" not in header.parts and not header.stem.endswith("-inl"):
+        if (everything or header in changed) and "detail" not in header.parts and not header.stem.endswith("-inl"):
             alone = ["-std=c++20", "-x", "c++", "-fsyntax-only", "-Wno-pragma-once-outside-header"]
             jobs.append((str(header), ["clang++-19", *strict, *alone, *include, str(header)], ROOT))
     with ThreadPoolExecutor(JOBS) as pool:
@@ -143,7 +147,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="start no further file after this many seconds")
     options = parser.parse_args()
     build = options.build.resolve()
-    return warnings(build) if options.what == "warnings" else tidy(build, options.all, options.seconds)
+    return warnings(build, options.all) if options.what == "warnings" else tidy(build, options.all, options.seconds)
 
 
 if __name__ == "__main__":

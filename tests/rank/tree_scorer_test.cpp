@@ -174,8 +174,10 @@ std::vector<float> as_floats(const std::vector<double>& values) {
 void check_best(const std::vector<double>& scores, const std::vector<std::int64_t>& index, const std::vector<double>& best) {
     std::vector<std::int64_t> order(scores.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::int64_t>(i);
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-        return scores[static_cast<std::size_t>(a)] > scores[static_cast<std::size_t>(b)];
+    std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+        const double x = scores[static_cast<std::size_t>(a)];
+        const double y = scores[static_cast<std::size_t>(b)];
+        return x != y ? x > y : a < b;
     });
     bool same = true;
     for (std::size_t i = 0; i < index.size(); ++i)
