@@ -46,15 +46,19 @@ endforeach()
 # of a branch for every select in a loop over a column. No value changes.
 target_compile_options(opspilot_features PRIVATE -fno-trapping-math)
 
-# Kernels: the same source once per instruction set, chosen at run time. Only these files may use the wider sets.
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  file(GLOB avx2_sources ${PROJECT_SOURCE_DIR}/src/*/*_avx2.cpp)
-  file(GLOB avx512_sources ${PROJECT_SOURCE_DIR}/src/*/*_avx512.cpp)
-  file(GLOB sse4_sources ${PROJECT_SOURCE_DIR}/src/*/*_sse4.cpp)
-  set_source_files_properties(${sse4_sources} PROPERTIES COMPILE_OPTIONS "-msse4.2")
-  set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "-mavx2")
-  set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
-endif()
+# Kernels: the same source once per instruction set, chosen at run time. Only these files may use the wider sets. What a source is
+# compiled with counts in the folder that says so alone, hence a function.
+function(opspilot_kernel_options)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    file(GLOB avx2_sources ${PROJECT_SOURCE_DIR}/src/*/*_avx2.cpp)
+    file(GLOB avx512_sources ${PROJECT_SOURCE_DIR}/src/*/*_avx512.cpp)
+    file(GLOB sse4_sources ${PROJECT_SOURCE_DIR}/src/*/*_sse4.cpp)
+    set_source_files_properties(${sse4_sources} PROPERTIES COMPILE_OPTIONS "-msse4.2")
+    set_source_files_properties(${avx2_sources} PROPERTIES COMPILE_OPTIONS "-mavx2")
+    set_source_files_properties(${avx512_sources} PROPERTIES COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
+  endif()
+endfunction()
+opspilot_kernel_options()
 
 add_library(opspilot ${opspilot_objects})
 add_library(opspilot::opspilot ALIAS opspilot)

@@ -14,7 +14,7 @@ stamp=$(find CMakeLists.txt pyproject.toml cmake include src python -type f -not
 if [ "$(cat "$venv/.package" 2>/dev/null)" != "$stamp" ]; then
     say "building the Python package"
     CMAKE_BUILD_PARALLEL_LEVEL=$opspilot_jobs python -m pip install --quiet --no-deps --no-build-isolation \
-        --config-settings=build-dir=build/demo . || fail "the package does not build"
+        --config-settings=build-dir=build/demo --config-settings=cmake.define.OPSPILOT_UNITY=ON . || fail "the package does not build"
     printf '%s' "$stamp" >"$venv/.package"
 fi
 # Inside the project the demo runs here; called from elsewhere, its output belongs there.

@@ -42,8 +42,10 @@ monte_carlo() {  # the cases that Catch2 hides by their tag, in every test progr
 }
 seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
     case $1 in
-        lightgbm) echo tests/rank/fixtures ;;
+        lightgbm) echo tests/rank/fixtures tests/rank/mutants/lightgbm ;;
         xgboost) echo tests/rank/fixtures/xgboost tests/rank/mutants/xgboost ;;
+        catboost) echo tests/rank/fixtures tests/rank/mutants/catboost ;;
+        tree_file) echo tests/rank/mutants/trees ;;
     esac
 }
 fuzz() {  # every fuzz_* program of the clang build

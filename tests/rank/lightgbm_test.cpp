@@ -174,66 +174,6 @@ TEST_CASE("thresholds keep their meaning as floats") {
     }
 }
 
-TEST_CASE("every mutation is refused by its own name") {
-    const std::string good = tiny_model(tiny_body);
-    REQUIRE(read_lightgbm(good));
-    const std::string whole = read_rank_fixture("lambdarank.txt");
-    const auto categories = [](const std::string& what, const std::string& by) {
-        return refusal(tiny_model(
-            replaced("num_leaves=2\nnum_cat=1\nsplit_feature=0\nthreshold=0\ndecision_type=1\nleft_child=-1\nright_child=-2\n"
-                     "leaf_value=1 2\ncat_boundaries=0 1\ncat_threshold=5\nis_linear=0\n",
-                     what, by)));
-    };
-    CHECK(categories("num_leaves=2", "num_leaves=2").empty());
-
-    std::vector<std::pair<std::string, std::string>> mutants{
-        {"model.not_lightgbm", refusal(good.substr(1))},
-        {"model.version", refusal(replaced(good, "version=v4", "version=v2"))},
-        {"model.unknown_key", refusal(replaced(good, "label_index", "label_indx"))},
-        {"model.key_twice", refusal(replaced(good, "label_index=0\n", "label_index=0\nlabel_index=0\n"))},
-        {"model.missing_key", refusal(replaced(good, "label_index=0\n", ""))},
-        {"model.class_count", refusal(replaced(good, "num_class=1", "num_class=2"))},
-        {"model.unknown_objective", refusal(replaced(good, "label_index=0\n", "label_index=0\nobjective=lambdarnk\n"))},
-        {"model.count", refusal(replaced(good, "feature_names=a b", "feature_names=a b c"))},
-        {"model.feature_name_twice",
-         [&] {
-             const auto read = read_lightgbm(replaced(good, "feature_names=a b", "feature_names=a a"));
-             return std::string(read.ok() ? "" : read.error().code);
-         }()},
-        {"model.feature_name_empty", refusal(replaced(good, "feature_names=a b", "feature_names=a "))},
-        {"model.bad_feature_info", refusal(replaced(good, "[0:1] [0:1]", "[0:1] [0:1:2]"))},
-        {"model.tree_size", refusal(replaced(good, "tree_sizes=", "tree_sizes=1"))},
-        {"model.bad_number", refusal(tiny("0.5", "0.5x"))},
-        {"model.number_range", refusal(tiny("leaf_value=1", "leaf_value=1e999"))},
-        {"model.unexpected_line", refusal(replaced(good, "Tree=0", "Tree=1"))},
-        {"model.tree_empty", refusal(tiny("num_leaves=3", "num_leaves=0"))},
-        {"model.linear_tree", refusal(tiny("is_linear=0", "is_linear=1"))},
-        {"model.bad_value", refusal(tiny("is_linear=0", "is_linear=2"))},
-        {"model.decision_type", refusal(tiny("decision_type=2 2", "decision_type=12 2"))},
-        {"model.category_set", categories("threshold=0", "threshold=1")},
-        {"model.category_boundaries", categories("cat_boundaries=0 1", "cat_boundaries=1 1")},
-        {"model.truncated", refusal(whole.substr(0, whole.find("end of trees")))},
-        {"model.line_ends", refusal(replaced(good, "label_index=0\n", "label_index=0\r\n"))},
-        {"model.pandas_categories", refusal(good + "\npandas_categorical:[[\"a\", \"b\"]\n")},
-        {"model.trailing_data", refusal(good + "\nmore\n")},
-        // through the builder
-        {"model.feature_range", refusal(tiny("split_feature=0 1", "split_feature=0 2"))},
-        {"model.threshold_nan", refusal(tiny("0.5", "nan"))},
-        {"model.leaf_not_finite", refusal(tiny("leaf_value=1", "leaf_value=inf"))},
-        {"model.child_range", refusal(tiny("right_child=-3", "right_child=-4"))},
-        {"model.root_has_parent", refusal(tiny("left_child=1", "left_child=0"))},
-        {"model.node_two_parents", refusal(tiny("right_child=-3 -2", "right_child=-2 -2"))},
-    };
-    std::set<std::string> distinct;
-    for (const auto& [expected, got] : mutants) {
-        CHECK(got == expected);
-        distinct.insert(got);
-    }
-    CHECK(distinct.size() == mutants.size());
-    CHECK(read_lightgbm(good + "\npandas_categorical:[[\"a\", \"b\"]]\n"));
-    CHECK(refusal(good + "\npandas_categorical:7\n") == "model.pandas_categories");
-}
-
 TEST_CASE("places and cures are named") {
     const auto misspelt = read_lightgbm(replaced(tiny_model(tiny_body), "label_index", "label_indx"));
     REQUIRE_FALSE(misspelt);

@@ -1,9 +1,10 @@
-// Files with one fault each, made by make_tree_mutants.py, and the error each must give.
+// Files with one fault each, made by make_tree_mutants.py and make_lightgbm_mutants.py, and the error each must give.
 #include <filesystem>
 #include <set>
 #include <sstream>
 
 #include "opspilot/rank/catboost.hpp"
+#include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/tree_file.hpp"
 #include "rank_fixtures.hpp"
 
@@ -31,5 +32,7 @@ void check_mutants(const std::string& folder, result<tree_ensemble> (*read)(std:
 }  // namespace
 
 TEST_CASE("every fault of a CatBoost file has its error") { check_mutants("catboost", &read_catboost); }
+
+TEST_CASE("every fault of a LightGBM file has its error") { check_mutants("lightgbm", &read_lightgbm); }
 
 TEST_CASE("every fault of a tree file has its error") { check_mutants("trees", &read_tree_file); }
