@@ -117,6 +117,23 @@ TEST_CASE("what a second phase leaves out comes after it, in the order of the fi
     std::string line;
     d.write_record(line);
     REQUIRE(read_record(line));
+
+    // Where rules forbid all that was scored, the first of the others is no surer for it, by whatever curve.
+    parts["rank/stages.json"].replace(parts["rank/stages.json"].find("\"count\": 2"), 10, "\"count\": 1");
+    const auto counted = bundle::draft(parts);
+    REQUIRE(counted);
+    calibration falling = world::calibration_for((*counted)->versions().model);
+    falling.curve = {.a = 1, .b = 9};
+    falling.abstain_below = 0;
+    parts["calibration.json"] = falling.to_json();
+    const auto calibrated = bundle::draft(parts);
+    INFO((calibrated ? std::string() : calibrated.error().text()));
+    if (!calibrated) return;  // a falling curve is refused
+    const decision left = decided(engine(*calibrated), R"({"intent": "billing", "amount": 5})",
+                                  R"([{"id": "close", "match": 3}, {"id": "ask_receipt", "match": 1}])");
+    CHECK(left.action == "ask_receipt");
+    CHECK(left.ranked[0].probability == 0.0);
+    CHECK(left.verdict != verdict::auto_execute);
 }
 
 TEST_CASE("a policy cannot make the models surer") {

@@ -63,8 +63,8 @@ inline void order_candidates(workspace::impl& ws) {
 
 /// Probability that each candidate is the right one: its share by the models' own scores, times the probability that any
 /// candidate is, through the calibrator. Policies order and forbid, but neither a boost nor a ban of the others makes the
-/// models surer, so no change of policy can lift a candidate over the threshold. NaN on lower rungs, whose scores were never
-/// calibrated.
+/// models surer, so no change of policy can lift a candidate over the threshold. 0 without a score; NaN on lower rungs, whose
+/// scores were never calibrated.
 inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
     const std::size_t n = ws.model_scores.size();
     double best = -std::numeric_limits<double>::infinity();
@@ -78,7 +78,9 @@ inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, run
         ws.probabilities[i] = portable_exp((ws.model_scores[i] - best) / b.confidence->temperature);
         total += ws.probabilities[i];
     }
-    for (double& p : ws.probabilities) {
+    for (std::size_t i = 0; i < n; ++i) {
+        if (std::isnan(ws.model_scores[i])) continue;  // 0, whatever the curve makes of no share
+        double& p = ws.probabilities[i];
         const double share = p / total * (1.0 - override_probability);
         p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
     }
