@@ -32,7 +32,12 @@ install(FILES ${PROJECT_BINARY_DIR}/opspilotConfig.cmake ${PROJECT_BINARY_DIR}/o
   DESTINATION ${package_dir} COMPONENT development)
 
 # A static archive needs its libraries on every link line, a shared one has them already.
-set(pc_libraries "fmt, simdjson, libxxhash, libsodium, re2, libutf8proc")
+list(JOIN opspilot_modules ", " pc_libraries)
+string(PREPEND pc_libraries "fmt, simdjson, ")
+set(pc_header_only_flags "")
+if(TARGET PkgConfig::libcrypto)
+  set(pc_header_only_flags "-DOPSPILOT_LIBCRYPTO=1")
+endif()
 if(BUILD_SHARED_LIBS)
   set(pc_requires "")
   set(pc_requires_private "${pc_libraries}")

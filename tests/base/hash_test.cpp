@@ -1,5 +1,8 @@
 #include "opspilot/base/hash.hpp"
 
+#include <string>
+#include <string_view>
+
 #include "catch.hpp"
 
 using namespace opspilot;
@@ -11,6 +14,20 @@ TEST_CASE("SHA-256 gives the examples of FIPS 180-4") {
     stream.update("a");
     stream.update("bc");
     CHECK(hex(stream.finish()) == sha256_hex("abc"));
+}
+
+TEST_CASE("SHA-256 of a long text is the same in one piece and in many, by whichever library") {
+    // FIPS 180-4's third example: a million times "a".
+    const std::string million(1'000'000, 'a');
+    CHECK(sha256_hex(million) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    for (const std::size_t size : {std::size_t{16383}, std::size_t{16384}, std::size_t{16385}, std::size_t{65599}}) {
+        sha256_stream pieces;
+        std::string text;
+        for (std::size_t i = 0; text.size() < size; ++i) text += std::to_string(i * i);
+        text.resize(size);
+        for (std::size_t at = 0; at < size; at += 1000) pieces.update(std::string_view(text).substr(at, 1000));
+        CHECK(hex(pieces.finish()) == sha256_hex(text));
+    }
 }
 
 TEST_CASE("XXH3 gives the specification's values") {

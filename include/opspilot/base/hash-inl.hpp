@@ -1,6 +1,9 @@
 #pragma once
 
 #include <sodium/crypto_hash_sha256.h>
+#if defined(OPSPILOT_LIBCRYPTO)
+#include <openssl/evp.h>
+#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -13,6 +16,9 @@ namespace opspilot {
 
 namespace detail {
 static_assert(sizeof(crypto_hash_sha256_state) <= 128, "sha256_stream reserves 128 bytes for libsodium's state");
+
+/// From here on libcrypto's SHA-256 is the faster one, where it is at hand.
+inline constexpr std::size_t long_input = 1 << 14;
 
 inline crypto_hash_sha256_state* sodium_state(std::byte* bytes) noexcept {
     return std::launder(reinterpret_cast<crypto_hash_sha256_state*>(bytes));
@@ -28,6 +34,12 @@ OPSPILOT_INLINE std::uint64_t xxh3(std::string_view bytes, std::uint64_t seed) n
 
 OPSPILOT_INLINE sha256_digest sha256(std::string_view bytes) noexcept {
     sha256_digest digest;
+#if defined(OPSPILOT_LIBCRYPTO)
+    // It looks its algorithm up and allocates at every call, about a microsecond: not for short texts, nor inside a decision.
+    if (bytes.size() >= detail::long_input &&
+        EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1)
+        return digest;
+#endif
     crypto_hash_sha256(digest.data(), detail::bytes_of(bytes), bytes.size());
     return digest;
 }

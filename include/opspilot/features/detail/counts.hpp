@@ -208,24 +208,27 @@ inline void put_varint(std::string& out, std::uint64_t value) {
     if (!packed) return std::nullopt;
     count_table out;
     std::string_view bytes = *packed;
-    const std::size_t guess = bytes.size() / (choices ? 6 : 5);
-    out.keys.reserve(guess);
-    out.seen.reserve(guess);
-    out.chosen.reserve(guess);
+    // Every number ends in one byte below 128, so their count is known before they are read; a remainder shows at the last entry.
+    const auto numbers = static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) { return static_cast<std::uint8_t>(c) < 128; }));
+    const std::size_t entries = numbers / (choices ? 3 : 2);
+    out.keys.resize(entries);
+    out.seen.resize(entries);
+    out.chosen.resize(entries);
     std::uint64_t key = 0;
-    while (!bytes.empty()) {
+    for (std::size_t i = 0; i < entries; ++i) {
         std::uint64_t distance = 0;
         std::uint64_t seen = 0;
         std::uint64_t chosen = 0;
         if (!take_varint(bytes, distance) || !take_varint(bytes, seen)) return std::nullopt;
         if (choices && !take_varint(bytes, chosen)) return std::nullopt;
-        if (distance > count_table::key_mask || (distance == 0 && !out.keys.empty())) return std::nullopt;
+        if (distance > count_table::key_mask || (distance == 0 && i > 0)) return std::nullopt;
         key += distance;
         if (key > count_table::key_mask || seen == 0 || seen > 0xFFFFFFFFU || chosen > seen) return std::nullopt;
-        out.keys.push_back(key);
-        out.seen.push_back(static_cast<std::uint32_t>(seen));
-        out.chosen.push_back(static_cast<std::uint32_t>(chosen));
+        out.keys[i] = key;
+        out.seen[i] = static_cast<std::uint32_t>(seen);
+        out.chosen[i] = static_cast<std::uint32_t>(chosen);
     }
+    if (!bytes.empty()) return std::nullopt;
     return out;
 }
 
