@@ -209,7 +209,8 @@ inline void put_varint(std::string& out, std::uint64_t value) {
     count_table out;
     std::string_view bytes = *packed;
     // Every number ends in one byte below 128, so their count is known before they are read; a remainder shows at the last entry.
-    const auto numbers = static_cast<std::size_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) { return static_cast<std::uint8_t>(c) < 128; }));
+    const auto numbers = static_cast<std::size_t>(
+        std::count_if(bytes.begin(), bytes.end(), [](char c) { return static_cast<std::uint8_t>(c) < 128; }));
     const std::size_t entries = numbers / (choices ? 3 : 2);
     out.keys.resize(entries);
     out.seen.resize(entries);
