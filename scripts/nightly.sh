@@ -26,8 +26,8 @@ python_with() {  # python_with FOLDER CMAKE_DIR NAME: the module against one pyb
         rm -rf "$1/package" && cmake --install "$1" --prefix "$1/package" --component python &&
         cp -r python/opspilot/. "$1/package/opspilot/" && PYTHONPATH="$PWD/$1/package" python -m pytest --junitxml="$results/$3.xml" tests/python
 }
-python_with_debian() {  # pybind11 2.10 knows numpy 1 alone
-    sed 's/^numpy==.*/numpy==1.26.4/' scripts/requirements-build.txt scripts/requirements-test.txt >build/requirements-numpy1.txt
+python_with_debian() {  # pybind11 2.10 knows numpy 1 alone, and so does an older pyarrow
+    sed 's/^numpy==.*/numpy==1.26.4/; s/^pyarrow==.*/pyarrow==19.0.1/' scripts/requirements-build.txt scripts/requirements-test.txt >build/requirements-numpy1.txt
     (make_venv .venv-nightly-numpy1 build/requirements-numpy1.txt &&
         python_with build/nightly-pybind11-debian /usr/lib/cmake/pybind11 pybind11-debian)
 }
