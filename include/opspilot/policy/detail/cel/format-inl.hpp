@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -16,13 +17,18 @@
 
 namespace opspilot::cel::detail {
 
+/// After the point.
+inline constexpr int most_digits = 1000;
+
 /// The text of a double in a format: as short as reads back the same, or with digits after the point.
 inline std::string formatted_double(double d, char clause, int precision) {
     if (std::isnan(d)) return "NaN";
     if (std::isinf(d)) return d < 0 ? "-Infinity" : "Infinity";
-    if (clause == 'f') return fmt::format("{:.{}f}", d, precision);
-    if (clause == 'e') return fmt::format("{:.{}e}", d, precision);
-    return fmt::format("{}", d);
+    if (clause == 's') return fmt::format("{}", d);
+    std::array<char, most_digits + 400> buffer{};  // with up to 309 digits before the point
+    const auto form = clause == 'f' ? std::chars_format::fixed : std::chars_format::scientific;
+    const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), d, form, precision).ptr;
+    return {buffer.data(), end};
 }
 
 /// Writes "…".format([…]). Output ends where the arena would; values are walked as deep as they may nest.
@@ -57,7 +63,6 @@ public:
     }
 
 private:
-    static constexpr int most_digits = 1000;
     static constexpr std::uint32_t deepest = deepest_value + 64;  // values that are given may be so deep themselves
 
     /// Digits after "%.", 6 when none are given, -1 when too many.
