@@ -140,10 +140,11 @@ inline value compared(const value& a, const value& b, const instruction& i) noex
 
 /// Equality within the budget of steps, or the error that it ran out.
 inline value equated(const value& a, const value& b, const instruction& i, machine& m) noexcept {
-    const std::uint64_t budget = 16 * (m.step_limit - std::min(m.step_limit, m.steps)) + 1;
+    constexpr std::uint64_t values_per_step = 4;
+    const std::uint64_t budget = values_per_step * (m.step_limit - std::min(m.step_limit, m.steps)) + 1;
     std::uint64_t left = budget;
     const bool same = equal(a, b, m.strings, left);
-    m.steps += (budget - left) / 16;
+    m.steps += (budget - left) / values_per_step;
     return left == 0 ? make_error(fault::cost_limit, i.offset) : make_boolean(same);
 }
 
