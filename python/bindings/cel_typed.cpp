@@ -108,7 +108,7 @@ cel::value decode(const py::handle& typed, cel::arena& memory, int depth) {
 cel::value from_typed(const py::handle& typed, cel::arena& memory) {
     try {
         return decode(typed, memory, 0);
-    } catch (const py::cast_error&) {
+    } catch (const py::builtin_exception&) {  // casts to what it is not
         refuse_value("a typed value of another shape", "write {'list': [typed, …]}, {'map': [[key, value], …]}, {'bool': true}");
     }
 }

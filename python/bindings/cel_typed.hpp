@@ -12,7 +12,7 @@ namespace opspilot::python {
 
 inline constexpr int deepest_given = 64;
 /// Lists of an evaluation may share their items, and then stand for more than any memory holds.
-inline constexpr std::size_t most_values = 10'000'000;
+inline constexpr std::size_t most_values = 3'000'000;  // an arena holds no more that are not shared
 
 [[noreturn]] void refuse_value(std::string message, std::string hint);
 /// Where values are counted down to nothing: an error of kind limit.

@@ -7,7 +7,8 @@
 
 Values are None, bool, int (64 bits), ``UInt``, float, str, bytes, list, dict, aware datetime and timedelta, both ways; a type is
 a ``Type``, an optional an ``Optional``. Besides the language itself there are the libraries that policies of other systems use:
-strings, ``math``, ``optional``, ``base64``, ``cel.bind`` and macros of two variables. Numbers compare by value whatever their kinds; arithmetic is within one kind, as the specification says.
+strings, ``math``, ``optional``, ``base64``, ``cel.bind`` and macros of two variables. Numbers compare by value whatever their
+kinds; arithmetic is within one kind, as the specification says.
 """
 
 from __future__ import annotations
