@@ -11,6 +11,12 @@ namespace opspilot::cel::detail {
 inline bool deep_copy(const value& v, arena& memory, dictionary* strings, value& out) {
     out = v;
     switch (v.what) {
+        case kind::error: {  // what it is about may be a part of a literal
+            if (v.data == nullptr) return true;
+            const std::string_view kept = memory.copy(v.error_subject());
+            out.data = kept.data();
+            return kept.data() != nullptr;
+        }
         case kind::text:
         case kind::bytes: {
             const std::string_view kept = memory.copy(v.view());
