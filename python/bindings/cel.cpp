@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cel_typed.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/policy/cel/expression.hpp"
@@ -19,20 +20,18 @@ namespace opspilot::python {
 
 namespace {
 
-constexpr int deepest_value = 64;
 constexpr std::int64_t longest_duration = 315'576'000'000;  // seconds, as the specification has it
-
-[[noreturn]] void refuse_value(std::string message, std::string hint) {
-    raise(error{error_kind::usage, "usage.value", std::move(message), "", std::move(hint)});
-}
 
 /// Python values into an arena, so that the evaluation needs neither them nor the GIL.
 class value_maker {
 public:
-    explicit value_maker(cel::arena& memory) : memory_(memory), uint_(py::module_::import("opspilot.cel").attr("UInt")) {}
+    explicit value_maker(cel::arena& memory)
+        : memory_(memory),
+          uint_(py::module_::import("opspilot.cel").attr("UInt")),
+          optional_(py::module_::import("opspilot.cel").attr("Optional")) {}
 
     cel::value make(const py::handle& object, int depth = 0) {
-        if (depth > deepest_value) refuse_value("a value nested deeper than " + std::to_string(deepest_value), "");
+        if (depth > deepest_given) refuse_value("a value nested deeper than " + std::to_string(deepest_given), "");
         PyObject* const p = object.ptr();
         if (object.is_none()) return cel::make_null();
         if (PyBool_Check(p)) return cel::make_boolean(p == Py_True);
@@ -44,6 +43,7 @@ public:
         if (PyDelta_Check(p)) return duration(p);
         if (PyList_Check(p) || PyTuple_Check(p)) return list(py::tuple(py::reinterpret_borrow<py::object>(object)), depth);
         if (PyDict_Check(p)) return map(py::reinterpret_borrow<py::dict>(object), depth);
+        if (py::isinstance(object, optional_)) return optional(object, depth);
         if (py::hasattr(object, "tolist")) return make(object.attr("tolist")(), depth + 1);  // numpy scalars and arrays
         if (py::isinstance(object, py::module_::import("collections.abc").attr("Mapping")))
             return map(py::dict(py::reinterpret_borrow<py::object>(object)), depth);
@@ -94,6 +94,13 @@ private:
         if (seconds > longest_duration || seconds < -longest_duration) refuse_value("a timedelta longer than 10,000 years", "");
         return cel::make_duration(seconds, static_cast<std::uint32_t>(PyDateTime_DELTA_GET_MICROSECONDS(p)) * 1000U);
     }
+    cel::value optional(const py::handle& object, int depth) {
+        if (!object.attr("has_value").cast<bool>()) return cel::make_optional(nullptr);
+        cel::value* const inside = memory_.array<cel::value>(1);
+        if (inside == nullptr) too_much();
+        *inside = make(object.attr("value"), depth + 1);
+        return cel::make_optional(inside);
+    }
     cel::value list(const py::tuple& items, int depth) {
         cel::value* const made = memory_.array<cel::value>(items.size());
         if (made == nullptr) too_much();
@@ -115,10 +122,11 @@ private:
     }
 
     cel::arena& memory_;
-    py::object uint_;
+    py::object uint_, optional_;
 };
 
-py::object to_python(const cel::value& v) {
+py::object to_python(const cel::value& v, std::size_t& left) {
+    count_value(left);
     switch (v.what) {
         case cel::kind::boolean: return py::bool_(v.boolean);
         case cel::kind::integer: return py::int_(v.integer);
@@ -128,13 +136,17 @@ py::object to_python(const cel::value& v) {
         case cel::kind::bytes: return py::bytes(v.data, static_cast<std::size_t>(v.size));
         case cel::kind::list: {
             py::list out;
-            for (std::size_t i = 0; i < v.size; ++i) out.append(to_python(cel::item_at(v, i, nullptr)));
+            for (std::size_t i = 0; i < v.size; ++i) out.append(to_python(cel::item_at(v, i, nullptr), left));
             return out;
         }
         case cel::kind::map: {
             py::dict out;
-            for (std::size_t i = 0; i < v.size; ++i) out[to_python(v.entries[i].key)] = to_python(v.entries[i].item);
+            for (std::size_t i = 0; i < v.size; ++i) out[to_python(v.entries[i].key, left)] = to_python(v.entries[i].item, left);
             return out;
+        }
+        case cel::kind::optional: {
+            const py::object made = py::module_::import("opspilot.cel").attr("Optional");
+            return v.size > 0 ? made(true, to_python(*v.items, left)) : made();
         }
         case cel::kind::type:
             return py::module_::import("opspilot.cel").attr("Type")(text(cel::type_name(static_cast<cel::kind>(v.code))));
@@ -144,13 +156,15 @@ py::object to_python(const cel::value& v) {
     }
 }
 
-py::tuple compile(const std::string& source, const std::vector<std::pair<std::string, std::string>>& variables, bool check) {
+py::tuple compile(const std::string& source, const std::vector<std::pair<std::string, std::string>>& variables, bool check,
+                  const std::string& container) {
     std::vector<cel::variable> declared;
     for (const auto& [name, type] : variables) declared.push_back({name, type});
     std::vector<cel::remark> remarks;
     cel::options how;
     how.variables = declared;
     how.check = check;
+    how.container = container;
     cel::expression made = unwrap(cel::expression::compile(source, how, &remarks));
     py::list found;
     for (const cel::remark& r : remarks) {
@@ -164,15 +178,15 @@ py::tuple compile(const std::string& source, const std::vector<std::pair<std::st
     return py::make_tuple(std::move(made), found);
 }
 
-py::object evaluate(const cel::expression& e, const py::dict& values) {
-    cel::arena memory;
-    value_maker maker(memory);
+/// Evaluates with the values that `make` makes of those given, and hands the result to `use`.
+template <class Make, class Use>
+auto evaluated(const cel::expression& e, const py::dict& values, cel::arena& memory, Make&& make, Use&& use) {
     std::vector<cel::value> bound(e.variables().size());
     for (std::size_t i = 0; i < bound.size(); ++i) {
         const py::str name = text(e.variables()[i]);
         if (!values.contains(name)) continue;
         try {
-            bound[i] = maker.make(values[name]);
+            bound[i] = make(values[name]);
         } catch (py::error_already_set& problem) {
             // The variable's name belongs into the error.
             if (py::hasattr(problem.value(), "where") && py::str(problem.value().attr("where")).cast<std::string>().empty())
@@ -185,7 +199,19 @@ py::object evaluate(const cel::expression& e, const py::dict& values) {
         return e.evaluate(bound, memory);
     }();
     if (v.failed()) raise_as("EvaluationError", e.explain(v));
-    return to_python(v);
+    std::size_t left = most_values;
+    return use(v, left);
+}
+
+py::object evaluate(const cel::expression& e, const py::dict& values) {
+    cel::arena memory;
+    value_maker maker(memory);
+    return evaluated(e, values, memory, [&](const py::handle& given) { return maker.make(given); }, to_python);
+}
+
+py::dict evaluate_typed(const cel::expression& e, const py::dict& values) {
+    cel::arena memory;
+    return evaluated(e, values, memory, [&](const py::handle& given) { return from_typed(given, memory); }, to_typed);
 }
 
 }  // namespace
@@ -193,8 +219,9 @@ py::object evaluate(const cel::expression& e, const py::dict& values) {
 void bind_cel(py::module_& m) {
     PyDateTime_IMPORT;
     py::class_<cel::expression>(m, "Expression")
-        .def_static("compile", &compile, py::arg("source"), py::arg("variables"), py::arg("check"))
+        .def_static("compile", &compile, py::arg("source"), py::arg("variables"), py::arg("check"), py::arg("container") = "")
         .def("evaluate", &evaluate, py::arg("values"))
+        .def("evaluate_typed", &evaluate_typed, py::arg("values"))
         .def_property_readonly(
             "variables",
             [](const cel::expression& e) { return std::vector<std::string>(e.variables().begin(), e.variables().end()); })

@@ -6,21 +6,23 @@
     over.evaluate({"order": {"total": 12.5}, "limit": 10})   # True
 
 Values are None, bool, int (64 bits), ``UInt``, float, str, bytes, list, dict, aware datetime and timedelta, both ways; a type is
-a ``Type``. Numbers compare by value whatever their kinds; arithmetic is within one kind, as the specification says.
+a ``Type``, an optional an ``Optional``. Besides the language itself there are the libraries that policies of other systems use:
+strings, ``math``, ``optional``, ``base64``, ``cel.bind`` and macros of two variables. Numbers compare by value whatever their
+kinds; arithmetic is within one kind, as the specification says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opspilot import _core
 from opspilot._describe import Described
-from opspilot.errors import EvaluationError, PolicyError
+from opspilot.errors import Error, EvaluationError, PolicyError
 
-__all__ = ["EvaluationError", "Expression", "Remark", "Type", "UInt", "compile"]
+__all__ = ["EvaluationError", "Expression", "Optional", "Remark", "Type", "UInt", "compile", "evaluate_typed"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -39,6 +41,28 @@ class Type(str):
 
     def __repr__(self) -> str:
         return f"Type({str(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A value that may be absent: ``task.?region`` is ``Optional.of("eu")`` or ``Optional.none()``."""
+
+    has_value: bool = False
+    value: Any = None
+
+    @classmethod
+    def of(cls, value: Any) -> Optional:
+        return cls(True, value)
+
+    @classmethod
+    def none(cls) -> Optional:
+        return cls()
+
+    def or_value(self, otherwise: Any) -> Any:
+        return self.value if self.has_value else otherwise
+
+    def __repr__(self) -> str:
+        return f"Optional.of({self.value!r})" if self.has_value else "Optional.none()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +123,44 @@ def compile(expression: str, variables: Mapping[str, str] | None = None, strict:
     without them everything is dynamic and wrong names and types are errors of the evaluation. ``strict`` checks in any case,
     and refuses what otherwise is only a remark. Raises ``PolicyError`` with line, column and hint.
     """
+    _require_utf8(expression)
+    core, found = _core.Expression.compile(expression, list((variables or {}).items()), strict or variables is not None)
+    remarks = [Remark(**entry) for entry in found]
+    if strict and remarks:
+        first = remarks[0]
+        raise PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
+    return Expression(core, variables, strict, remarks)
+
+
+def evaluate_typed(
+    expression: str,
+    bindings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    container: str = "",
+    type_env: Iterable[Mapping[str, Any]] = (),
+    disable_check: bool = False,
+) -> dict[str, Any]:
+    """Compiles, checks and evaluates at once, over values that carry their kind, as CEL's conformance cases do.
+
+    ``bindings``: name -> typed value, ``{"x": {"int": "5"}}``; an optional is ``{"optional": typed}`` or ``{"optional": None}``.
+    ``type_env``: declared variables, ``[{"name": "x", "type": "int"}]``; functions cannot be declared and are left out.
+    ``container``: prefix under which names are looked up first. Gives ``{"value": typed}`` or ``{"error": text}``, whatever phase
+    the error is of, and the "deduced_type" unless ``disable_check``, also when there is no value.
+    """
+    found: dict[str, Any] = {}
+    try:
+        _require_utf8(expression)
+        declared = [] if disable_check else [(entry["name"], entry["type"]) for entry in type_env if "type" in entry]
+        core, _ = _core.Expression.compile(expression, declared, not disable_check, container)
+        if not disable_check:
+            found["deduced_type"] = core.type
+        found["value"] = core.evaluate_typed(dict(bindings or {}))
+    except Error as problem:
+        found["error"] = str(problem)
+    return found
+
+
+def _require_utf8(expression: str) -> None:
     try:
         expression.encode()
     except UnicodeEncodeError as problem:
@@ -106,12 +168,6 @@ def compile(expression: str, variables: Mapping[str, str] | None = None, strict:
         raise PolicyError(
             "a lone surrogate", code="policy.utf8", where=place, hint="decode the text with its real encoding"
         ) from None
-    core, found = _core.Expression.compile(expression, list((variables or {}).items()), strict or variables is not None)
-    remarks = [Remark(**entry) for entry in found]
-    if strict and remarks:
-        first = remarks[0]
-        raise PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
-    return Expression(core, variables, strict, remarks)
 
 
 def _timestamp(seconds: int, nanos: int) -> datetime:

@@ -289,14 +289,20 @@ TEST_CASE("over columns, split by what it reads, a condition gives what it gives
 }
 
 TEST_CASE("random bytes and mutated expressions never crash the compiler or the machine") {
-    const std::vector<std::string> seeds{"task.amount > 500.0 && action.kind in ['a', 'b']",
-                                         "has(a.b) ? [1, 2u, 3.0].map(x, x > 1, x * 2) : {}",
-                                         "r'\\d+' + b'\\x00\\377' + \"\\u00e4\\U0001F600\"",
-                                         "timestamp('2020-01-01T00:00:00Z') + duration('-1h30m')",
-                                         "{1: [true, null], 'k': {}}[1][0] || !x.exists_one(e, e.f(1, .g))",
-                                         "'''a\nb''' != \"\"\"c\"\"\" && -9223372036854775808 < 0x7fu",
-                                         "size('x'.matches('(a|b)+')) % 3 / 0 - 1e-9 * .5",
-                                         "string(int(uint(double('1.5')))) == type(dyn([]))"};
+    const std::vector<std::string> seeds{
+        "task.amount > 500.0 && action.kind in ['a', 'b']",
+        "has(a.b) ? [1, 2u, 3.0].map(x, x > 1, x * 2) : {}",
+        "r'\\d+' + b'\\x00\\377' + \"\\u00e4\\U0001F600\"",
+        "timestamp('2020-01-01T00:00:00Z') + duration('-1h30m')",
+        "{1: [true, null], 'k': {}}[1][0] || !x.exists_one(e, e.f(1, .g))",
+        "'''a\nb''' != \"\"\"c\"\"\" && -9223372036854775808 < 0x7fu",
+        "size('x'.matches('(a|b)+')) % 3 / 0 - 1e-9 * .5",
+        "string(int(uint(double('1.5')))) == type(dyn([]))",
+        "a.?b[?'c'].optMap(x, x + 1).or(optional.none()).orValue([?d, 2]) == {?'k': optional.of(1)}",
+        "cel.bind(x, [3, 2], x.transformMap(i, v, i > 0, v * i)).transformMapEntry(k, v, {v: k})",
+        "'%s|%.3f|%x'.format([{'k': [b'z']}, 1.5, 'ä']).replace('|', '').split('', 3).join('ö')",
+        "math.greatest([1, 2u, 3.5]) > math.bitShiftLeft(1, 70) || x.all(i, v, v.indexOf('', i) == i)",
+        "base64.decode(base64.encode(b'\\xff')).size() + ' a'.trim().lastIndexOf('a', 1) + m.`a-b`"};
     const std::string alphabet = "()[]{}.,:?!&|<>=+-*/%'\"\\`abrxu019 \n\t_@\xC3\xA4\xFF\x80";
     std::mt19937_64 random(7);
     const auto pick = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };

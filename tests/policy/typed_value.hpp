@@ -63,7 +63,7 @@ inline cel::value decode(const json& typed, store& keep) {
     if (key == "timestamp") return cel::timestamp_from_text(v.get<std::string>()).value();
     if (key == "duration") return cel::duration_from_text(v.get<std::string>()).value();
     if (key == "type") {
-        for (int k = 0; k <= static_cast<int>(cel::kind::duration); ++k)
+        for (int k = 0; k <= static_cast<int>(cel::kind::optional); ++k)
             if (cel::type_name(static_cast<cel::kind>(k)) == v.get<std::string>())
                 return cel::make_type(static_cast<cel::kind>(k));
     }

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import opspilot as op
-from opspilot.cel import Type, UInt
+from opspilot.cel import Optional, Type, UInt
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,41 @@ def test_values_without_a_kind_are_refused(value: Any) -> None:
     with pytest.raises(op.UsageError) as caught:
         op.cel.compile("x").evaluate({"x": value})
     assert caught.value.where in {"variable 'x'", "now"}
+
+
+def test_optionals_go_both_ways() -> None:
+    assert op.cel.compile("m.?a").evaluate({"m": {"a": 1}}) == Optional.of(1)
+    assert op.cel.compile("m.?b").evaluate({"m": {"a": 1}}) == Optional.none()
+    pair = op.cel.compile("[o.orValue('x'), p.orValue('x')]").evaluate({"o": Optional.of("y"), "p": Optional.none()})
+    assert pair == ["y", "x"]
+    assert Optional.of(None) != Optional.none()
+    assert (Optional.of(1).or_value(2), Optional.none().or_value(2)) == (1, 2)
+    assert (repr(Optional.of("a")), repr(Optional.none())) == ("Optional.of('a')", "Optional.none()")
+
+
+def test_typed_values_and_errors_of_any_phase() -> None:
+    evaluate = op.cel.evaluate_typed
+    assert evaluate("x + 1", {"x": {"int": "5"}}, type_env=[{"name": "x", "type": "int"}]) == {
+        "value": {"int": "6"},
+        "deduced_type": "int",
+    }
+    assert evaluate("y", {"a.y": {"uint": "7"}}, container="a", disable_check=True) == {"value": {"uint": "7"}}
+    for value in ({"optional": {"list": [{"null": None}]}}, {"optional": None}, {"bytes": "/w=="}, {"double": "-Infinity"}):
+        assert evaluate("x", {"x": value}, disable_check=True) == {"value": value}
+    refused = evaluate("x + 1")
+    assert set(refused) == {"error"} and "unknown name 'x'" in refused["error"]
+    failed = evaluate("1 / 0")
+    assert failed["deduced_type"] == "int" and "division by zero" in failed["error"]
+    for wrong in ({"int": "9223372036854775808"}, {"int": 5}, {"list": 1}, {"bytes": "a"}, {"enum": {}}, {}, 5, {"map": [[1]]}):
+        assert set(evaluate("x", {"x": wrong}, disable_check=True)) == {"error"}, wrong
+    assert "error" in evaluate("'\ud800'")
+
+
+def test_results_that_stand_for_too_much_are_refused() -> None:
+    shared = "s" + ".map(x, [x, x])" * 60
+    with pytest.raises(op.Error) as caught:
+        op.cel.compile(shared).evaluate({"s": [1]})
+    assert caught.value.code == "limit.cel_values"
 
 
 def test_endless_things_end() -> None:

@@ -91,11 +91,11 @@ inline bool equal_texts(const value& a, const value& b) noexcept {
     return a.view() == b.view();
 }
 
-inline bool equal_lists(const value& a, const value& b, const interner* strings) noexcept {
+inline bool equal_items(const value& a, const value& b, const interner* strings, std::uint64_t& left) noexcept {
     if (a.size != b.size) return false;
     if (a.coded && b.coded) return std::equal(a.codes, a.codes + a.size, b.codes);
     for (std::size_t i = 0; i < a.size; ++i)
-        if (!equal(item_at(a, i, strings), item_at(b, i, strings), strings)) return false;
+        if (!equal(item_at(a, i, strings), item_at(b, i, strings), strings, left)) return false;
     return true;
 }
 
@@ -141,6 +141,12 @@ inline void append_value(std::string& out, const value& v, const interner* strin
         case kind::duration:
             out += fmt::format("{}({}.{:09}s)", v.is(kind::timestamp) ? "timestamp" : "duration", v.integer, v.size);
             return;
+        case kind::optional:
+            out += v.size == 0 ? "optional.none()" : "optional.of(";
+            if (v.size == 0) return;
+            append_value(out, *v.items, strings, limit, depth + 1);
+            out += ')';
+            return;
     }
 }
 
@@ -162,6 +168,7 @@ OPSPILOT_INLINE std::string_view type_name(kind k) noexcept {
         case kind::type: return "type";
         case kind::timestamp: return "google.protobuf.Timestamp";
         case kind::duration: return "google.protobuf.Duration";
+        case kind::optional: return "optional_type";
     }
     return "error";
 }
@@ -186,6 +193,10 @@ OPSPILOT_INLINE std::string_view text_of(fault f) noexcept {
         case fault::bad_regex: return "not a regular expression of RE2";
         case fault::cost_limit: return "the evaluation took too many steps";
         case fault::memory_limit: return "the evaluation needed too much memory";
+        case fault::too_deep: return "the value nests too deep";
+        case fault::no_value: return "the optional has no value";
+        case fault::bad_format: return "the format and its values do not go together";
+        case fault::named_zone: return "a time zone is 'UTC' or an offset such as '+02:00'; rules of named ones change";
     }
     return "no error";
 }
@@ -224,6 +235,13 @@ OPSPILOT_INLINE value item_at(const value& list, std::size_t i, const interner* 
 }
 
 OPSPILOT_INLINE bool equal(const value& a, const value& b, const interner* strings) noexcept {
+    std::uint64_t left = std::numeric_limits<std::uint64_t>::max();
+    return equal(a, b, strings, left);
+}
+
+OPSPILOT_INLINE bool equal(const value& a, const value& b, const interner* strings, std::uint64_t& left) noexcept {
+    if (left == 0) return false;
+    --left;
     if (a.is_numeric() && b.is_numeric()) return detail::compare_numbers(a, b) == ordering::equal;
     if (a.what != b.what) return false;
     switch (a.what) {
@@ -231,12 +249,13 @@ OPSPILOT_INLINE bool equal(const value& a, const value& b, const interner* strin
         case kind::boolean: return a.boolean == b.boolean;
         case kind::text: return detail::equal_texts(a, b);
         case kind::bytes: return a.view() == b.view();
-        case kind::list: return detail::equal_lists(a, b, strings);
+        case kind::list:
+        case kind::optional: return detail::equal_items(a, b, strings, left);
         case kind::map:
             if (a.size != b.size) return false;
             for (std::size_t i = 0; i < a.size; ++i)  // both sorted by key
                 if (detail::compare_keys(a.entries[i].key, b.entries[i].key) != ordering::equal ||
-                    !equal(a.entries[i].item, b.entries[i].item, strings))
+                    !equal(a.entries[i].item, b.entries[i].item, strings, left))
                     return false;
             return true;
         case kind::type: return a.code == b.code;
@@ -261,7 +280,7 @@ OPSPILOT_INLINE ordering compare(const value& a, const value& b) noexcept {
 }
 
 OPSPILOT_INLINE void* arena::allocate(std::size_t bytes) {
-    if (bytes > limit_ - std::min(limit_, total_)) return nullptr;
+    if (bytes > left()) return nullptr;
     const std::size_t rounded = (bytes + 15) & ~std::size_t{15};
     while (block_ < blocks_.size() && blocks_[block_].size - used_ < rounded) {
         ++block_;

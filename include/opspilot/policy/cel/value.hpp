@@ -3,6 +3,7 @@
 /// Semantics: https://github.com/google/cel-spec/blob/master/doc/langdef.md.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,7 @@ enum class kind : std::uint8_t {
     type,
     timestamp,
     duration,
+    optional,
 };
 
 /// CEL's name of a kind's type: "int", "null_type", "google.protobuf.Timestamp", …
@@ -57,6 +59,10 @@ enum class fault : std::uint32_t {
     bad_regex,
     cost_limit,
     memory_limit,
+    too_deep,
+    no_value,
+    bad_format,
+    named_zone,
 };
 
 /// One line for people: "division by zero", …
@@ -68,19 +74,20 @@ struct map_entry;
 struct value {
     kind what = kind::unbound;
     bool coded = false;            ///< list: `codes` holds dictionary codes of texts instead of `items`
+    std::uint16_t depth = 0;       ///< list, map, optional made by an evaluation: how deep its values nest
     std::uint32_t code = no_code;  ///< text: its dictionary code where known; error: the fault; type: the kind it names
     union {
         std::int64_t integer = 0;  ///< integer; seconds of a timestamp or duration
         std::uint64_t uinteger;
         double number;
         bool boolean;
-        const char* data;  ///< text and bytes; of an error: the field, function or key it is about, may be null
-        const value* items;
+        const char* data;    ///< text and bytes; of an error: the field, function or key it is about, may be null
+        const value* items;  ///< of an optional: the value inside
         const std::uint32_t* codes;
         const map_entry* entries;  ///< sorted by key, see `sort_entries`
     };
-    std::uint64_t size = 0;  ///< bytes of texts, count of items; nanoseconds of a timestamp or duration; of an error:
-                             ///< the byte of the source it arose at (low half) and the length of `data` (high half)
+    std::uint64_t size = 0;  ///< bytes of texts, count of items (an optional has 0 or 1); nanoseconds of a timestamp or duration;
+                             ///< of an error: the byte of the source it arose at (low half) and the length of `data` (high half)
 
     [[nodiscard]] bool is(kind k) const noexcept { return what == k; }
     [[nodiscard]] bool failed() const noexcept { return what == kind::error; }
@@ -182,6 +189,14 @@ struct map_entry {
     v.size = codes.size();
     return v;
 }
+/// An optional with the value inside, which must stay alive, or without one (null).
+[[nodiscard]] inline value make_optional(const value* inside) noexcept {
+    value v;
+    v.what = kind::optional;
+    v.items = inside;
+    v.size = inside == nullptr ? 0 : 1;
+    return v;
+}
 /// Entries must be sorted by `sort_entries` and stay alive.
 [[nodiscard]] inline value make_map(std::span<const map_entry> entries) noexcept {
     value v;
@@ -209,7 +224,9 @@ struct map_entry {
 [[nodiscard]] OPSPILOT_API value item_at(const value& list, std::size_t i, const interner* strings) noexcept;
 
 /// CEL equality of two values that are no errors: numbers by their mathematical value whatever their kinds, NaN equals
-/// nothing, other kinds never equal each other, lists in order, maps unordered.
+/// nothing, other kinds never equal each other, lists in order, maps unordered. Lists that share their items may stand for
+/// more than any memory holds: `left` bounds how many values are compared; at 0 the answer is false and means nothing.
+[[nodiscard]] OPSPILOT_API bool equal(const value& a, const value& b, const interner* strings, std::uint64_t& left) noexcept;
 [[nodiscard]] OPSPILOT_API bool equal(const value& a, const value& b, const interner* strings = nullptr) noexcept;
 
 /// Order of two values: exact across numeric kinds, code points for texts, bytes, false < true, time.
@@ -234,6 +251,9 @@ public:
     }
     /// A copy of the bytes, or a view with null data when over the limit (an empty text is never null).
     [[nodiscard]] std::string_view copy(std::string_view bytes);
+
+    /// Bytes that may still be asked for.
+    [[nodiscard]] std::size_t left() const noexcept { return limit_ - std::min(limit_, total_); }
 
     struct mark {
         std::size_t block = 0, used = 0, total = 0;

@@ -26,13 +26,14 @@ struct environment {
 
 /// What a name stands for.
 enum class reference : std::uint8_t {
-    none,      ///< no name, or an ordinary selection
-    absorbed,  ///< part of a longer name that a node further up resolves
-    variable,  ///< `index` into environment::variables
-    path,      ///< dynamic: `index` into `checked::paths`
-    field,     ///< task, action or candidate field `where`
-    now,       ///< time of the decision
-    type,      ///< type name; `index` is the kind
+    none,            ///< no name, or an ordinary selection
+    absorbed,        ///< part of a longer name that a node further up resolves
+    variable,        ///< `index` into environment::variables
+    path,            ///< dynamic: `index` into `checked::paths`
+    field,           ///< task, action or candidate field `where`
+    optional_field,  ///< the same as an optional: task.?region
+    now,             ///< time of the decision
+    type,            ///< type name; `index` is the kind
 };
 
 struct meaning {
@@ -45,6 +46,7 @@ struct meaning {
 /// are selections.
 struct dynamic_path {
     std::vector<std::string> names;
+    std::string container;  ///< x may be a variable of it too, which wins
     std::uint32_t offset = 0;
     kind named = kind::unbound;  ///< the type the whole chain names when nothing is bound
 };

@@ -7,103 +7,98 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <vector>
 
 #include "opspilot/base/text.hpp"
 #include "opspilot/policy/detail/cel/functions.hpp"
 #include "opspilot/policy/detail/cel/lexer.hpp"
+#include "opspilot/policy/detail/cel/libraries.hpp"
+#include "opspilot/policy/detail/cel/search.hpp"
 #include "opspilot/policy/detail/cel/time.hpp"
 
 namespace opspilot::cel::detail {
 
-inline constexpr std::array function_table{
-    overload{"size", false, "s", 'i', builtin::size},
-    overload{"size", false, "y", 'i', builtin::size},
-    overload{"size", false, "l", 'i', builtin::size},
-    overload{"size", false, "m", 'i', builtin::size},
-    overload{"size", true, "s", 'i', builtin::size},
-    overload{"size", true, "y", 'i', builtin::size},
-    overload{"size", true, "l", 'i', builtin::size},
-    overload{"size", true, "m", 'i', builtin::size},
-    overload{"contains", true, "ss", 'b', builtin::contains},
-    overload{"startsWith", true, "ss", 'b', builtin::starts_with},
-    overload{"endsWith", true, "ss", 'b', builtin::ends_with},
-    overload{"matches", true, "ss", 'b', builtin::matches},
-    overload{"matches", false, "ss", 'b', builtin::matches},
-    overload{"bool", false, "b", 'b', builtin::to_bool},
-    overload{"bool", false, "s", 'b', builtin::to_bool},
-    overload{"int", false, "i", 'i', builtin::to_int},
-    overload{"int", false, "u", 'i', builtin::to_int},
-    overload{"int", false, "d", 'i', builtin::to_int},
-    overload{"int", false, "s", 'i', builtin::to_int},
-    overload{"int", false, "t", 'i', builtin::to_int},
-    overload{"uint", false, "u", 'u', builtin::to_uint},
-    overload{"uint", false, "i", 'u', builtin::to_uint},
-    overload{"uint", false, "d", 'u', builtin::to_uint},
-    overload{"uint", false, "s", 'u', builtin::to_uint},
-    overload{"double", false, "d", 'd', builtin::to_double},
-    overload{"double", false, "i", 'd', builtin::to_double},
-    overload{"double", false, "u", 'd', builtin::to_double},
-    overload{"double", false, "s", 'd', builtin::to_double},
-    overload{"string", false, "s", 's', builtin::to_string},
-    overload{"string", false, "b", 's', builtin::to_string},
-    overload{"string", false, "i", 's', builtin::to_string},
-    overload{"string", false, "u", 's', builtin::to_string},
-    overload{"string", false, "d", 's', builtin::to_string},
-    overload{"string", false, "y", 's', builtin::to_string},
-    overload{"string", false, "t", 's', builtin::to_string},
-    overload{"string", false, "D", 's', builtin::to_string},
-    overload{"bytes", false, "y", 'y', builtin::to_bytes},
-    overload{"bytes", false, "s", 'y', builtin::to_bytes},
-    overload{"timestamp", false, "t", 't', builtin::to_timestamp},
-    overload{"timestamp", false, "s", 't', builtin::to_timestamp},
-    overload{"timestamp", false, "i", 't', builtin::to_timestamp},
-    overload{"duration", false, "D", 'D', builtin::to_duration},
-    overload{"duration", false, "s", 'D', builtin::to_duration},
-    overload{"dyn", false, "*", '*', builtin::to_dyn},
-    overload{"type", false, "*", 'T', builtin::to_type},
-    overload{"getFullYear", true, "t", 'i', builtin::get_full_year},
-    overload{"getFullYear", true, "ts", 'i', builtin::get_full_year},
-    overload{"getMonth", true, "t", 'i', builtin::get_month},
-    overload{"getMonth", true, "ts", 'i', builtin::get_month},
-    overload{"getDate", true, "t", 'i', builtin::get_date},
-    overload{"getDate", true, "ts", 'i', builtin::get_date},
-    overload{"getDayOfMonth", true, "t", 'i', builtin::get_day_of_month},
-    overload{"getDayOfMonth", true, "ts", 'i', builtin::get_day_of_month},
-    overload{"getDayOfWeek", true, "t", 'i', builtin::get_day_of_week},
-    overload{"getDayOfWeek", true, "ts", 'i', builtin::get_day_of_week},
-    overload{"getDayOfYear", true, "t", 'i', builtin::get_day_of_year},
-    overload{"getDayOfYear", true, "ts", 'i', builtin::get_day_of_year},
-    overload{"getHours", true, "t", 'i', builtin::get_hours},
-    overload{"getHours", true, "ts", 'i', builtin::get_hours},
-    overload{"getHours", true, "D", 'i', builtin::get_hours},
-    overload{"getMinutes", true, "t", 'i', builtin::get_minutes},
-    overload{"getMinutes", true, "ts", 'i', builtin::get_minutes},
-    overload{"getMinutes", true, "D", 'i', builtin::get_minutes},
-    overload{"getSeconds", true, "t", 'i', builtin::get_seconds},
-    overload{"getSeconds", true, "ts", 'i', builtin::get_seconds},
-    overload{"getSeconds", true, "D", 'i', builtin::get_seconds},
-    overload{"getMilliseconds", true, "t", 'i', builtin::get_milliseconds},
-    overload{"getMilliseconds", true, "ts", 'i', builtin::get_milliseconds},
-    overload{"getMilliseconds", true, "D", 'i', builtin::get_milliseconds},
+inline constexpr std::array core_functions{
+    overload{"size", false, "s", "i", builtin::size},
+    overload{"size", false, "y", "i", builtin::size},
+    overload{"size", false, "l", "i", builtin::size},
+    overload{"size", false, "m", "i", builtin::size},
+    overload{"size", true, "s", "i", builtin::size},
+    overload{"size", true, "y", "i", builtin::size},
+    overload{"size", true, "l", "i", builtin::size},
+    overload{"size", true, "m", "i", builtin::size},
+    overload{"contains", true, "ss", "b", builtin::contains},
+    overload{"startsWith", true, "ss", "b", builtin::starts_with},
+    overload{"endsWith", true, "ss", "b", builtin::ends_with},
+    overload{"matches", true, "ss", "b", builtin::matches},
+    overload{"matches", false, "ss", "b", builtin::matches},
+    overload{"bool", false, "b", "b", builtin::to_bool},
+    overload{"bool", false, "s", "b", builtin::to_bool},
+    overload{"int", false, "i", "i", builtin::to_int},
+    overload{"int", false, "u", "i", builtin::to_int},
+    overload{"int", false, "d", "i", builtin::to_int},
+    overload{"int", false, "s", "i", builtin::to_int},
+    overload{"int", false, "t", "i", builtin::to_int},
+    overload{"uint", false, "u", "u", builtin::to_uint},
+    overload{"uint", false, "i", "u", builtin::to_uint},
+    overload{"uint", false, "d", "u", builtin::to_uint},
+    overload{"uint", false, "s", "u", builtin::to_uint},
+    overload{"double", false, "d", "d", builtin::to_double},
+    overload{"double", false, "i", "d", builtin::to_double},
+    overload{"double", false, "u", "d", builtin::to_double},
+    overload{"double", false, "s", "d", builtin::to_double},
+    overload{"string", false, "s", "s", builtin::to_string},
+    overload{"string", false, "b", "s", builtin::to_string},
+    overload{"string", false, "i", "s", builtin::to_string},
+    overload{"string", false, "u", "s", builtin::to_string},
+    overload{"string", false, "d", "s", builtin::to_string},
+    overload{"string", false, "y", "s", builtin::to_string},
+    overload{"string", false, "t", "s", builtin::to_string},
+    overload{"string", false, "D", "s", builtin::to_string},
+    overload{"bytes", false, "y", "y", builtin::to_bytes},
+    overload{"bytes", false, "s", "y", builtin::to_bytes},
+    overload{"timestamp", false, "t", "t", builtin::to_timestamp},
+    overload{"timestamp", false, "s", "t", builtin::to_timestamp},
+    overload{"timestamp", false, "i", "t", builtin::to_timestamp},
+    overload{"duration", false, "D", "D", builtin::to_duration},
+    overload{"duration", false, "s", "D", builtin::to_duration},
+    overload{"dyn", false, "*", "*", builtin::to_dyn},
+    overload{"type", false, "*", "T", builtin::to_type},
+    overload{"getFullYear", true, "t", "i", builtin::get_full_year},
+    overload{"getFullYear", true, "ts", "i", builtin::get_full_year},
+    overload{"getMonth", true, "t", "i", builtin::get_month},
+    overload{"getMonth", true, "ts", "i", builtin::get_month},
+    overload{"getDate", true, "t", "i", builtin::get_date},
+    overload{"getDate", true, "ts", "i", builtin::get_date},
+    overload{"getDayOfMonth", true, "t", "i", builtin::get_day_of_month},
+    overload{"getDayOfMonth", true, "ts", "i", builtin::get_day_of_month},
+    overload{"getDayOfWeek", true, "t", "i", builtin::get_day_of_week},
+    overload{"getDayOfWeek", true, "ts", "i", builtin::get_day_of_week},
+    overload{"getDayOfYear", true, "t", "i", builtin::get_day_of_year},
+    overload{"getDayOfYear", true, "ts", "i", builtin::get_day_of_year},
+    overload{"getHours", true, "t", "i", builtin::get_hours},
+    overload{"getHours", true, "ts", "i", builtin::get_hours},
+    overload{"getHours", true, "D", "i", builtin::get_hours},
+    overload{"getMinutes", true, "t", "i", builtin::get_minutes},
+    overload{"getMinutes", true, "ts", "i", builtin::get_minutes},
+    overload{"getMinutes", true, "D", "i", builtin::get_minutes},
+    overload{"getSeconds", true, "t", "i", builtin::get_seconds},
+    overload{"getSeconds", true, "ts", "i", builtin::get_seconds},
+    overload{"getSeconds", true, "D", "i", builtin::get_seconds},
+    overload{"getMilliseconds", true, "t", "i", builtin::get_milliseconds},
+    overload{"getMilliseconds", true, "ts", "i", builtin::get_milliseconds},
+    overload{"getMilliseconds", true, "D", "i", builtin::get_milliseconds},
 };
 
-OPSPILOT_INLINE std::span<const overload> overloads() noexcept { return function_table; }
-
-OPSPILOT_INLINE type_id type_of_letter(char letter) noexcept {
-    switch (letter) {
-        case 'b': return types::boolean;
-        case 'i': return types::integer;
-        case 'u': return types::uinteger;
-        case 'd': return types::number;
-        case 's': return types::text;
-        case 'y': return types::bytes;
-        case 't': return types::timestamp;
-        case 'D': return types::duration;
-        case 'l': return types::list;
-        case 'm': return types::map;
-        case 'T': return types::type;
-        default: return types::dyn;
-    }
+OPSPILOT_INLINE std::span<const overload> overloads() noexcept {
+    static const std::vector<overload> all = [] {
+        std::vector<overload> table(core_functions.begin(), core_functions.end());
+        for (const auto library :
+             {string_functions(), format_functions(), math_functions(), optional_functions(), encoder_functions()})
+            table.insert(table.end(), library.begin(), library.end());
+        return table;
+    }();
+    return all;
 }
 
 /// RE2 behind the interface; memory is bounded so that no pattern can take the process down.
@@ -220,7 +215,7 @@ inline value calendar_field(builtin function, std::span<const value> arguments, 
     if (arguments.size() == 2) {
         if (!arguments[1].is(kind::text)) return make_error(fault::no_overload, offset);
         const auto parsed = parse_zone(arguments[1].view());
-        if (!parsed) return make_error(fault::bad_conversion, offset);
+        if (!parsed) return make_error(fault::named_zone, offset);
         zone = *parsed;
     }
     const calendar c = calendar_of(v, zone);
@@ -253,8 +248,7 @@ inline value to_string_value(const value& v, const call_context& context) {
         case kind::duration: made = format_span(v); break;
         default: return make_error(fault::no_overload, context.offset);
     }
-    const std::string_view kept = context.memory.copy(made);
-    return kept.data() == nullptr ? make_error(fault::memory_limit, context.offset) : make_text(kept);
+    return context.keep(made);
 }
 
 inline value convert(builtin function, const value& v, const call_context& context) {
@@ -302,13 +296,10 @@ inline value convert(builtin function, const value& v, const call_context& conte
 
 OPSPILOT_INLINE value apply(builtin function, std::span<const value> arguments, const call_context& context) {
     const value& v = arguments[0];
-    const auto charge = [&](std::uint64_t bytes) {
-        if (context.steps != nullptr) *context.steps += bytes / 16;
-    };
     switch (function) {
         case builtin::size:
             if (v.is(kind::text)) {
-                charge(v.size);
+                context.charge(v.size);
                 return make_integer(static_cast<std::int64_t>(code_points(v.view())));
             }
             if (v.is(kind::bytes) || v.is(kind::list) || v.is(kind::map)) return make_integer(static_cast<std::int64_t>(v.size));
@@ -322,9 +313,14 @@ OPSPILOT_INLINE value apply(builtin function, std::span<const value> arguments, 
             const std::string_view part = arguments[1].view();
             if (function == builtin::starts_with) return make_boolean(text.starts_with(part));
             if (function == builtin::ends_with) return make_boolean(text.ends_with(part));
-            charge(text.size());
-            if (function == builtin::contains) return make_boolean(text.find(part) != std::string_view::npos);
-            charge(part.size() * 1024);  // a pattern that is not constant is compiled each time
+            context.charge(text.size());
+            if (function == builtin::contains) {
+                context.charge(part.size());
+                const searcher wanted(part, context.memory);
+                if (!wanted.ok()) return context.fail(fault::memory_limit);
+                return make_boolean(wanted.find(text, 0) != std::string_view::npos);
+            }
+            context.charge(part.size() * 1024);  // a pattern that is not constant is compiled each time
             const auto compiled = regex::compile(part);
             return compiled ? make_boolean((*compiled)->search(text)) : make_error(fault::bad_regex, context.offset);
         }

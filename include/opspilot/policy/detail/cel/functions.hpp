@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,22 +41,8 @@ enum class builtin : std::uint8_t {
     get_minutes,
     get_seconds,
     get_milliseconds,
+    library,  ///< a function of a library: `overload::run`
 };
-
-/// One form of a function. `arguments` and `result` use a letter per type: b bool, i int, u uint, d double, s string, y bytes,
-/// t timestamp, D duration, l list, m map, T type, * any. For member forms the first letter is the receiver.
-struct overload {
-    std::string_view name;
-    bool member = false;
-    std::string_view arguments;
-    char result = '*';
-    builtin function = builtin::size;
-};
-
-[[nodiscard]] std::span<const overload> overloads() noexcept;
-[[nodiscard]] type_id type_of_letter(char letter) noexcept;
-
-inline constexpr std::size_t most_arguments = 2;
 
 /// What a function may use besides its arguments.
 struct call_context {
@@ -63,7 +50,46 @@ struct call_context {
     const interner* strings = nullptr;
     std::size_t offset = 0;  ///< of the call in the source, for errors
     std::uint64_t* steps = nullptr;
+
+    /// Counts work that grows with the size of texts and lists.
+    void charge(std::uint64_t bytes) const noexcept {
+        if (steps != nullptr) *steps += bytes / 16;
+    }
+    [[nodiscard]] value fail(fault f, std::string_view subject = {}) const noexcept { return make_error(f, offset, subject); }
+    [[nodiscard]] value no_overload() const noexcept { return fail(fault::no_overload); }
+    /// The text copied into the arena.
+    [[nodiscard]] value keep(std::string_view made) const {
+        charge(made.size());
+        const std::string_view kept = memory.copy(made);
+        return kept.data() == nullptr ? fail(fault::memory_limit) : make_text(kept);
+    }
 };
+
+/// Arguments are no errors, as many as the form has; their kinds are for the function to look at.
+using implementation = value (*)(std::span<const value> arguments, const call_context& context);
+
+/// One form of a function. `arguments` and `result` use a letter per type: b bool, i int, u uint, d double, s string, y bytes,
+/// t timestamp, D duration, l list, m map, T type, n any number, A the same type wherever it stands, * any; "[x" is a list and
+/// "?x" an optional of x; a '+' at the end: the last argument once or more. For member forms the first is the receiver.
+struct overload {
+    std::string_view name;
+    bool member = false;
+    std::string_view arguments;
+    std::string_view result = "*";
+    builtin function = builtin::library;
+    implementation run = nullptr;
+
+    [[nodiscard]] bool takes(std::size_t count) const noexcept;
+};
+
+/// The one table of all functions, in the order of their libraries.
+[[nodiscard]] std::span<const overload> overloads() noexcept;
+
+/// Whether a function that is no member has the name, such as "math.abs".
+[[nodiscard]] bool is_function(std::string_view name) noexcept;
+
+/// The type a call gives by this form, or nothing when it does not take arguments of those types.
+[[nodiscard]] std::optional<type_id> result_of(const overload& form, std::span<const type_id> arguments, type_pool& pool);
 
 /// Applies a function to arguments that are no errors; a wrong kind gives the error `no_overload`.
 [[nodiscard]] value apply(builtin function, std::span<const value> arguments, const call_context& context);
@@ -87,4 +113,5 @@ protected:
 
 #if defined(OPSPILOT_HEADER_ONLY)
 #include "opspilot/policy/detail/cel/functions-inl.hpp"
+#include "opspilot/policy/detail/cel/signature-inl.hpp"
 #endif

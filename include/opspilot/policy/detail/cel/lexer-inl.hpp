@@ -59,6 +59,7 @@ private:
         const char c = peek();
         if (const std::size_t prefix = literal_prefix(); prefix != none) return quoted(prefix);
         if (starts_word(c)) return word();
+        if (c == '`') return quoted_name();
         if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return digits();
         return symbol(c);
     }
@@ -98,6 +99,19 @@ private:
         const std::size_t start = at_;
         while (starts_word(peek()) || is_digit(peek())) ++at_;
         put(source_.substr(start, at_ - start) == "in" ? token_kind::in : token_kind::identifier, start, at_ - start);
+        return {};
+    }
+
+    /// A field whose name is no word: letters, digits and _ . - / space.
+    std::optional<problem> quoted_name() {
+        const std::size_t start = at_++;
+        const auto allowed = [](char c) { return starts_word(c) || is_digit(c) || c == '.' || c == '-' || c == '/' || c == ' '; };
+        while (allowed(peek())) ++at_;
+        if (peek() != '`' || at_ == start + 1)
+            return fail("policy.bad_name", "a name in back quotes has letters, digits and the characters _ . - / and space",
+                        start, "use ['…'] for other keys");
+        ++at_;
+        put(token_kind::quoted_name, start, at_ - start);
         return {};
     }
 

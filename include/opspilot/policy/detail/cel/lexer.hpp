@@ -15,7 +15,8 @@ namespace opspilot::cel::detail {
 
 enum class token_kind : std::uint8_t {
     end,
-    identifier,  ///< also reserved words: they may name fields and functions
+    identifier,   ///< also reserved words: they may name fields and functions
+    quoted_name,  ///< `any-name` in back quotes
     integer,
     uinteger,
     number,

@@ -11,6 +11,12 @@ namespace opspilot::cel::detail {
 inline bool deep_copy(const value& v, arena& memory, dictionary* strings, value& out) {
     out = v;
     switch (v.what) {
+        case kind::error: {  // what it is about may be a part of a literal
+            if (v.data == nullptr) return true;
+            const std::string_view kept = memory.copy(v.error_subject());
+            out.data = kept.data();
+            return kept.data() != nullptr;
+        }
         case kind::text:
         case kind::bytes: {
             const std::string_view kept = memory.copy(v.view());
@@ -18,12 +24,13 @@ inline bool deep_copy(const value& v, arena& memory, dictionary* strings, value&
             out = v.is(kind::bytes) ? make_bytes(kept) : make_text(kept, strings == nullptr ? no_code : strings->insert(kept));
             return true;
         }
-        case kind::list: {
+        case kind::list:
+        case kind::optional: {
             value* const items = memory.array<value>(v.size);
             if (items == nullptr) return false;
             for (std::size_t i = 0; i < v.size; ++i)
                 if (!deep_copy(v.items[i], memory, strings, items[i])) return false;
-            out = make_list({items, static_cast<std::size_t>(v.size)});
+            out.items = items;
             return true;
         }
         case kind::map: {
@@ -33,7 +40,7 @@ inline bool deep_copy(const value& v, arena& memory, dictionary* strings, value&
                 if (!deep_copy(v.entries[i].key, memory, strings, entries[i].key) ||
                     !deep_copy(v.entries[i].item, memory, strings, entries[i].item))
                     return false;
-            out = make_map({entries, static_cast<std::size_t>(v.size)});
+            out.entries = entries;
             return true;
         }
         default: return true;
@@ -52,7 +59,7 @@ public:
     }
 
     program run() {
-        find_dependencies();
+        reads_ = find_reads(c_);
         const std::uint32_t n = static_cast<std::uint32_t>(ast_.nodes.size());
         registers_.assign(n, 0);
         markers_.assign(n, {});
@@ -76,31 +83,6 @@ private:
     };
 
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(p_.code.size()); }
-    static constexpr std::uint32_t slot_bit(std::int64_t slot) noexcept { return std::uint32_t{256} << slot; }
-
-    void find_dependencies() {
-        reads_.assign(ast_.nodes.size(), reads_nothing);
-        for (index i = 0; i < ast_.nodes.size(); ++i) {
-            const node& n = ast_.nodes[i];
-            const meaning& m = c_.meanings[i];
-            std::uint32_t reads = reads_nothing;
-            for (std::uint32_t k = 0; k < n.count; ++k) {
-                std::uint32_t part = reads_[ast_.child(i, k)];
-                if (k > 0 && is_macro(n.kind)) part &= ~slot_bit(n.integer);
-                reads |= part;
-            }
-            if (n.kind == node_kind::slot) reads |= slot_bit(n.integer);
-            if (m.what == reference::variable || m.what == reference::path || m.what == reference::absorbed)
-                reads |= reads_variables;
-            if (m.what == reference::now) reads |= reads_task;
-            if (m.what == reference::field) {
-                constexpr std::array<std::uint32_t, 3> bit{reads_task, reads_action, reads_candidate};
-                reads = bit[static_cast<std::size_t>(m.where.where)];
-            }
-            reads_[i] = reads;
-        }
-    }
-
     /// A part of a name or record that no instruction stands for.
     [[nodiscard]] bool is_silent(index i) const noexcept { return c_.meanings[i].what == reference::absorbed; }
 
@@ -155,9 +137,9 @@ private:
             default:
                 if (!is_macro(n.kind)) return;
                 if (ast_.child(parent, 0) == i)
-                    markers_[i].at = put({opcode::loop, static_cast<std::uint8_t>(n.kind), 0, reg, 0,
+                    markers_[i].at = put({opcode::loop, static_cast<std::uint8_t>(n.kind), n.variables, reg, 0,
                                           static_cast<std::uint32_t>(n.integer), n.offset});
-                else if (n.kind == node_kind::map_filtered && ast_.child(parent, 1) == i)
+                else if (is_filtered(n.kind) && ast_.child(parent, 1) == i)
                     markers_[i].at = put({opcode::loop_filter, 0, 0, reg, 0, static_cast<std::uint32_t>(n.integer), n.offset});
                 return;
         }
@@ -201,7 +183,10 @@ private:
             case reference::now: out.op = opcode::now; return out;
             case reference::type: out.a = constant(make_type(static_cast<kind>(m.index))); return out;
             case reference::field:
-                out.op = n.kind == node_kind::has ? opcode::has_field : opcode::field;
+            case reference::optional_field:
+                out.op = n.kind == node_kind::has              ? opcode::has_field
+                         : m.what == reference::optional_field ? opcode::optional_field
+                                                               : opcode::field;
                 out.a = static_cast<std::uint32_t>(m.where.where);
                 out.b = m.where.index;
                 out.c = name_of(n.name);
@@ -225,12 +210,17 @@ private:
                 out.b = name_of(n.name);
                 return out;
             case node_kind::select:
+            case node_kind::optional_select:
             case node_kind::has:
-                out.op = n.kind == node_kind::has ? opcode::has : opcode::select;
+                out.op = n.kind == node_kind::has      ? opcode::has
+                         : n.kind == node_kind::select ? opcode::select
+                                                       : opcode::optional_select;
                 out.a = reg(i, 0);
                 out.b = name_of(n.name);
                 return out;
             case node_kind::index: return binary(opcode::index);
+            case node_kind::optional_index: return binary(opcode::optional_index);
+            case node_kind::maybe: return binary(opcode::maybe);
             case node_kind::negate: return binary(opcode::negate);
             case node_kind::not_: return binary(opcode::not_);
             case node_kind::add: return binary(opcode::add);
@@ -271,13 +261,20 @@ private:
                 p_.code[begin].b = size();
                 out.op = opcode::loop_end;
                 out.flag = static_cast<std::uint8_t>(n.kind);
-                out.a = reg(i, n.kind == node_kind::map_filtered ? 2 : 1);
+                out.count = n.variables;
+                out.a = reg(i, is_filtered(n.kind) ? 2 : 1);
                 out.b = begin;
                 out.c = static_cast<std::uint32_t>(n.integer);
-                if (n.kind == node_kind::map_filtered) p_.code[markers_[ast_.child(i, 1)].at].b = size();
+                if (is_filtered(n.kind)) p_.code[markers_[ast_.child(i, 1)].at].b = size();
                 return out;
             }
         }
+    }
+
+    std::uint32_t variable(const std::string& name) {
+        auto at = std::find(p_.variables.begin(), p_.variables.end(), name);
+        if (at == p_.variables.end()) at = p_.variables.insert(p_.variables.end(), name);
+        return static_cast<std::uint32_t>(at - p_.variables.begin());
     }
 
     std::uint32_t path(std::uint32_t which) {
@@ -287,12 +284,17 @@ private:
         std::string full;
         for (const std::string& name : given.names) {
             full += (full.empty() ? "" : ".") + name;
-            auto at = std::find(p_.variables.begin(), p_.variables.end(), full);
-            if (at == p_.variables.end()) at = p_.variables.insert(p_.variables.end(), full);
-            step.variables.push_back(static_cast<std::uint32_t>(at - p_.variables.begin()));
+            // Filled from the back: the outermost container first, the shortest name first.
+            const auto length = static_cast<std::uint32_t>(step.names.size() + 1);
+            step.choices.push_back({variable(full), length});
+            for (std::size_t dot = 0; dot < given.container.size();) {
+                dot = std::min(given.container.find('.', dot + 1), given.container.size());
+                step.choices.push_back({variable(given.container.substr(0, dot) + "." + full), length});
+            }
             p_.names.push_back(name);
             step.names.push_back(p_.names.back());
         }
+        std::reverse(step.choices.begin(), step.choices.end());
         p_.paths.push_back(std::move(step));
         return static_cast<std::uint32_t>(p_.paths.size() - 1);
     }
@@ -301,7 +303,7 @@ private:
         const node& n = ast_.nodes[i];
         instruction out{opcode::unknown, 0, n.count, 0, 0, 0, n.offset};
         const auto known = std::find_if(overloads().begin(), overloads().end(), [&](const overload& o) {
-            return o.name == n.name && o.member == n.member && o.arguments.size() == n.count;
+            return o.name == n.name && o.member == n.member && o.takes(n.count);
         });
         if (known == overloads().end()) {
             out.b = name_of(n.name);
@@ -317,6 +319,7 @@ private:
         }
         out.op = opcode::call;
         out.flag = static_cast<std::uint8_t>(known->function);
+        out.b = static_cast<std::uint32_t>(known - overloads().begin());
         out.a = static_cast<std::uint32_t>(p_.arguments.size());
         for (std::uint32_t c = 0; c < n.count; ++c) p_.arguments.push_back(reg(i, c));
         return out;

@@ -7,16 +7,18 @@
 #include <utility>
 
 #include "opspilot/base/text.hpp"
+#include "opspilot/policy/detail/cel/functions.hpp"
 #include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/cel/tree_writer.hpp"
 
 namespace opspilot::cel::detail {
 
 /// Precedence climbing. Binary operators loop, unary ones are counted; only brackets, calls and conditionals recurse, and
 /// `depth_` bounds them.
-class parser {
+class parser : tree_writer {
 public:
     parser(std::string_view source, const parse_limits& limits, tree& out, const std::vector<token>& tokens)
-        : source_(source), limits_(limits), out_(out), tokens_(tokens) {}
+        : tree_writer(source, limits, out, tokens) {}
 
     std::optional<problem> run() {
         if (const auto root = expression(); root && now().kind != token_kind::end)
@@ -29,66 +31,6 @@ public:
     }
 
 private:
-    using index = std::uint32_t;
-    using found = std::optional<index>;  // nothing = failed, the reason is in problem_
-
-    [[nodiscard]] const token& now() const noexcept { return tokens_[at_]; }
-    [[nodiscard]] const token& peek() const noexcept { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
-    [[nodiscard]] std::string_view text(const token& t) const noexcept { return source_.substr(t.offset, t.length); }
-    [[nodiscard]] std::string shown() const {
-        return now().kind == token_kind::end ? std::string("end of the expression") : fmt::format("{}", quote(text(now())));
-    }
-    bool accept(token_kind kind) noexcept {
-        if (now().kind != kind) return false;
-        ++at_;
-        return true;
-    }
-    std::nullopt_t fail(std::string_view code, std::string message, const token& where, std::string hint = {}) {
-        if (!problem_)
-            problem_ = problem{code, std::move(message), std::move(hint), where.offset, std::max<std::uint32_t>(where.length, 1)};
-        return std::nullopt;
-    }
-    bool expect(token_kind kind, std::string_view what) {
-        if (accept(kind)) return true;
-        fail("policy.syntax", fmt::format("expected {}, found {}", what, shown()), now());
-        return false;
-    }
-
-    /// Appends a node over the given children. `begin` is the first node of the first child, or the node itself.
-    found put(node n, std::span<const index> children) {
-        if (out_.nodes.size() >= limits_.nodes)
-            return fail("policy.too_many_nodes", fmt::format("the expression has more than {} parts", limits_.nodes), now(),
-                        "split it into several rules");
-        n.first = static_cast<index>(out_.children.size());
-        n.count = static_cast<index>(children.size());
-        n.begin = children.empty() ? static_cast<index>(out_.nodes.size()) : out_.nodes[children.front()].begin;
-        out_.children.insert(out_.children.end(), children.begin(), children.end());
-        n.stop = at_ > 0 ? tokens_[at_ - 1].offset + tokens_[at_ - 1].length : 0;
-        out_.nodes.push_back(std::move(n));
-        return static_cast<index>(out_.nodes.size() - 1);
-    }
-    [[nodiscard]] static node make(node_kind kind, std::uint32_t offset, std::uint32_t start) {
-        node n;
-        n.kind = kind;
-        n.offset = offset;
-        n.start = start;
-        return n;
-    }
-
-    /// Counts one level of nesting while it lives.
-    struct level {
-        explicit level(parser& p) : owner(p) { ++owner.depth_; }
-        ~level() { --owner.depth_; }
-        level(const level&) = delete;
-        level& operator=(const level&) = delete;
-        parser& owner;
-    };
-    bool too_deep() {
-        if (depth_ <= limits_.depth) return false;
-        fail("policy.too_deep", fmt::format("nested more than {} levels deep", limits_.depth), now(), "split the expression");
-        return true;
-    }
-
     found expression() {
         const level deeper(*this);
         if (too_deep()) return {};
@@ -172,13 +114,14 @@ private:
         while (target) {
             if (now().kind == token_kind::dot) {
                 ++at_;
-                target = selector(*target, start);
+                target = accept(token_kind::question) ? optional_field(*target, start) : selector(*target, start);
             } else if (now().kind == token_kind::open_square) {
                 const std::uint32_t offset = now().offset;
                 ++at_;
+                const node_kind kind = accept(token_kind::question) ? node_kind::optional_index : node_kind::index;
                 const found inner = expression();
                 if (!inner || !expect(token_kind::close_square, "']'")) return {};
-                target = put(make(node_kind::index, offset, start), std::array{*target, *inner});
+                target = put(make(kind, offset, start), std::array{*target, *inner});
             } else if (now().kind == token_kind::open_curly && is_name(*target)) {
                 return fail("policy.no_messages", "messages cannot be made here", now(), "use a map {'key': value}");
             } else {
@@ -192,25 +135,51 @@ private:
         return out_.nodes[n].kind == node_kind::variable || out_.nodes[n].kind == node_kind::select;
     }
 
+    /// The field's name after a dot, in back quotes or not; nothing when there is none.
+    std::optional<std::string_view> field_name() {
+        const token name = now();
+        if (accept(token_kind::quoted_name)) return text(name).substr(1, name.length - 2);
+        if (name.kind == token_kind::identifier && !is_literal_word(text(name))) {
+            ++at_;
+            return text(name);
+        }
+        return fail("policy.syntax", fmt::format("expected a field or function name after '.', found {}", shown()), now());
+    }
+
+    found field(node_kind kind, index target, const token& name, std::string_view field, std::uint32_t start) {
+        node n = make(kind, name.offset, start);
+        n.name = field;
+        return put(std::move(n), std::array{target});
+    }
+
+    /// `target.?name`.
+    found optional_field(index target, std::uint32_t start) {
+        const token name = now();
+        const auto word = field_name();
+        return word ? field(node_kind::optional_select, target, name, *word, start) : found{};
+    }
+
     found selector(index target, std::uint32_t start) {
         const token name = now();
-        if (name.kind != token_kind::identifier || is_literal_word(text(name)))
-            return fail("policy.syntax", fmt::format("expected a field or function name after '.', found {}", shown()), now());
-        ++at_;
-        if (now().kind != token_kind::open_round) {
-            node n = make(node_kind::select, name.offset, start);
-            n.name = text(name);
-            return put(std::move(n), std::array{target});
+        const auto word = field_name();
+        if (!word) return {};
+        if (now().kind != token_kind::open_round || name.kind == token_kind::quoted_name)
+            return field(node_kind::select, target, name, *word, start);
+        const bool variable_follows = peek().kind == token_kind::identifier && peek(2).kind == token_kind::comma;
+        const node& receiver = out_.nodes[target];
+        if (receiver.kind == node_kind::variable) {
+            // "math.abs(…)" is one name; the variable `math` was read too early.
+            const std::string full = fmt::format("{}.{}", receiver.name, *word);
+            const bool bind = full == "cel.bind" && variable_follows;
+            if (bind || is_function(full)) {
+                out_.nodes.pop_back();
+                if (bind) return bound(name, start);
+                return call(full, name.offset, start, {});
+            }
         }
-        if (const auto kind = macro_of(text(name)); kind && peek().kind == token_kind::identifier)
+        if (const auto kind = macro_of(*word); kind && peek().kind == token_kind::identifier)
             return macro(*kind, target, name, start);
-        node n = make(node_kind::call, name.offset, start);
-        n.name = text(name);
-        n.member = true;
-        ++at_;
-        std::vector<index> arguments{target};
-        if (!list_until(token_kind::close_round, "')'", arguments)) return {};
-        return put(std::move(n), arguments);
+        return call(*word, name.offset, start, target);
     }
 
     [[nodiscard]] static bool is_literal_word(std::string_view word) noexcept {
@@ -221,45 +190,106 @@ private:
         if (name == "all") return node_kind::all;
         if (name == "exists") return node_kind::exists;
         if (name == "exists_one" || name == "existsOne") return node_kind::exists_one;
-        if (name == "map") return node_kind::map_each;
+        if (name == "map" || name == "transformList") return node_kind::map_each;
         if (name == "filter") return node_kind::filter;
+        if (name == "transformMap") return node_kind::transform_map;
+        if (name == "transformMapEntry") return node_kind::transform_entries;
+        if (name == "optMap") return node_kind::opt_map;
+        if (name == "optFlatMap") return node_kind::opt_flat_map;
+        return {};
+    }
+    /// The form with a filter before the body, for macros that have one.
+    [[nodiscard]] static std::optional<node_kind> filtered(node_kind kind) noexcept {
+        if (kind == node_kind::map_each) return node_kind::map_filtered;
+        if (kind == node_kind::transform_map) return node_kind::transform_map_filtered;
+        if (kind == node_kind::transform_entries) return node_kind::transform_entries_filtered;
         return {};
     }
 
-    /// `range.all(x, body)` and the like; `range.map(x, condition, mapped)`.
+    /// A variable of a macro, and the comma after it.
+    bool variable(std::string_view macro) {
+        const token word = now();
+        if (word.kind != token_kind::identifier) {
+            fail("policy.syntax", fmt::format("expected a variable of '{}', found {}", macro, shown()), word);
+            return false;
+        }
+        if (is_reserved(text(word))) {
+            fail("policy.reserved_word", fmt::format("'{}' is a reserved word", text(word)), word,
+                 "give the variable another name");
+            return false;
+        }
+        ++at_;
+        scopes_.push_back(text(word));
+        return expect(token_kind::comma, fmt::format("',' after the variable of '{}'", macro));
+    }
+
+    /// Variables that live at once: a bit of `reads` each, and a register.
+    bool too_many_variables(const token& name) {
+        out_.slots = std::max(out_.slots, static_cast<std::uint32_t>(scopes_.size()));
+        if (scopes_.size() <= most_slots) return false;
+        fail("policy.macro_nesting", fmt::format("more than {} variables of macros at once", most_slots), name,
+             "compute part of it in a field of the task");
+        return true;
+    }
+
+    /// `range.all(x, body)` and the like; `range.map(x, condition, mapped)`; with two variables `range.all(i, v, body)`.
     found macro(node_kind kind, index range, const token& name, std::uint32_t start) {
+        const std::string_view word = text(name);
         ++at_;
-        const token variable = now();
-        if (is_reserved(text(variable)))
-            return fail("policy.reserved_word", fmt::format("'{}' is a reserved word", text(variable)), variable,
-                        "give the variable another name");
-        ++at_;
-        if (!expect(token_kind::comma, fmt::format("',' after the variable of '{}'", text(name)))) return {};
-        if (scopes_.size() >= limits_.macro_nesting)
+        node n = make(kind, name.offset, start);
+        n.name = word;
+        if (is_loop(kind) && loops_ >= limits_.macro_nesting)
             return fail("policy.macro_nesting", fmt::format("macros nested more than {} deep", limits_.macro_nesting), name,
                         "compute part of it in a field of the task");
-        node n = make(kind, name.offset, start);
-        n.integer = static_cast<std::int64_t>(scopes_.size());
-        scopes_.push_back(text(variable));
-        out_.slots = std::max(out_.slots, static_cast<std::uint32_t>(scopes_.size()));
+        const bool always_two = word.starts_with("transform");
+        const bool may_be_two = kind == node_kind::all || kind == node_kind::exists || kind == node_kind::exists_one;
+        if (always_two || (may_be_two && peek(2).kind == token_kind::identifier && peek(3).kind == token_kind::comma))
+            n.variables = 2;
+        const std::size_t outside = scopes_.size();
+        n.integer = static_cast<std::int64_t>(outside);
         std::vector<index> parts{range};
-        const bool complete = list_until(token_kind::close_round, "')'", parts);
-        scopes_.pop_back();
+        const token second = peek(2);
+        const bool named = variable(word) && (n.variables == 1 || variable(word)) && !too_many_variables(name);
+        if (named && n.variables == 2 && scopes_[outside] == scopes_[outside + 1])
+            return fail("policy.macro_arguments", fmt::format("both variables of '{}' have the same name", word), second);
+        loops_ += is_loop(kind) ? 1U : 0U;
+        const bool complete = named && list_until(token_kind::close_round, "')'", parts);
+        loops_ -= is_loop(kind) ? 1U : 0U;
+        scopes_.resize(outside);
         if (!complete) return {};
-        if (kind == node_kind::map_each && parts.size() == 3) n.kind = node_kind::map_filtered;
-        if (parts.size() != (n.kind == node_kind::map_filtered ? 3U : 2U))
+        if (const auto other = filtered(kind); other && parts.size() == 3) n.kind = *other;
+        if (parts.size() != (is_filtered(n.kind) ? 3U : 2U))
             return fail("policy.macro_arguments",
-                        fmt::format("'{}' takes a variable and {}", text(name),
-                                    kind == node_kind::map_each ? "one or two expressions" : "one expression"),
+                        fmt::format("'{}' takes {} and {}", word, n.variables == 2 ? "two variables" : "a variable",
+                                    filtered(kind) ? "one or two expressions" : "one expression"),
                         name);
         return put(std::move(n), parts);
     }
 
-    /// Expressions separated by commas up to the closing token. A trailing comma is allowed in lists and maps only.
-    bool list_until(token_kind close, std::string_view what, std::vector<index>& out, bool trailing = false) {
+    /// `cel.bind(x, value, body)`.
+    found bound(const token& name, std::uint32_t start) {
+        ++at_;
+        node n = make(node_kind::bind, name.offset, start);
+        n.name = "cel.bind";
+        const std::size_t outside = scopes_.size();
+        n.integer = static_cast<std::int64_t>(outside);
+        if (!variable(n.name)) return {};
+        const std::string_view word = scopes_.back();
+        scopes_.pop_back();  // not known in its own value
+        const found value = expression();
+        if (!value || !expect(token_kind::comma, "',' after the value of 'cel.bind'")) return {};
+        scopes_.push_back(word);
+        const found body = too_many_variables(name) ? found{} : expression();
+        scopes_.resize(outside);
+        if (!body || !expect(token_kind::close_round, "')'")) return {};
+        return put(std::move(n), std::array{*value, *body});
+    }
+
+    /// Expressions separated by commas up to the closing token. A trailing comma and "?x" are allowed in lists only.
+    bool list_until(token_kind close, std::string_view what, std::vector<index>& out, bool literal = false) {
         if (accept(close)) return true;
         while (true) {
-            const found item = expression();
+            const found item = literal ? maybe(now()) : expression();
             if (!item) return false;
             out.push_back(*item);
             if (accept(close)) return true;
@@ -268,8 +298,15 @@ private:
                 return false;
             }
             ++at_;
-            if (trailing && accept(close)) return true;
+            if (literal && accept(close)) return true;
         }
+    }
+
+    /// An item of a literal: x, or ?x which is there when the optional has a value.
+    found maybe(const token& mark) {
+        if (!accept(token_kind::question)) return expression();
+        const found inner = expression();
+        return inner ? put(make(node_kind::maybe, mark.offset, mark.offset), std::array{*inner}) : found{};
     }
 
     found primary(bool negative) {
@@ -335,9 +372,12 @@ private:
         ++at_;
         std::vector<index> parts;
         while (!accept(token_kind::close_curly)) {
+            const token mark = now();
+            const bool optional = accept(token_kind::question);
             const found key = expression();
             if (!key || !expect(token_kind::colon, "':' after a map key")) return {};
-            const found item = expression();
+            found item = expression();
+            if (item && optional) item = put(make(node_kind::maybe, mark.offset, mark.offset), std::array{*item});
             if (!item) return {};
             parts.push_back(*key);
             parts.push_back(*item);
@@ -362,7 +402,7 @@ private:
         }
         if (is_reserved(word))
             return fail("policy.reserved_word", fmt::format("'{}' is a reserved word", word), t, "it can only name a field");
-        if (now().kind == token_kind::open_round) return word == "has" && !global ? has(t) : call(t, start);
+        if (now().kind == token_kind::open_round) return word == "has" && !global ? has(t) : call(word, t.offset, start, {});
         if (!global) {
             for (std::size_t i = scopes_.size(); i-- > 0;) {
                 if (scopes_[i] != word) continue;
@@ -378,12 +418,14 @@ private:
         return put(std::move(n), {});
     }
 
-    found call(const token& t, std::uint32_t start) {
+    found call(std::string_view name, std::uint32_t offset, std::uint32_t start, found receiver) {
+        node n = make(node_kind::call, offset, start);
+        n.name = name;
+        n.member = receiver.has_value();
         ++at_;
         std::vector<index> arguments;
+        if (receiver) arguments.push_back(*receiver);
         if (!list_until(token_kind::close_round, "')'", arguments)) return {};
-        node n = make(node_kind::call, t.offset, start);
-        n.name = text(t);
         return put(std::move(n), arguments);
     }
 
@@ -401,14 +443,8 @@ private:
         return inner;
     }
 
-    std::string_view source_;
-    const parse_limits& limits_;
-    tree& out_;
-    const std::vector<token>& tokens_;
-    std::size_t at_ = 0;
-    std::size_t depth_ = 0;
-    std::vector<std::string_view> scopes_;
-    std::optional<problem> problem_;
+    std::vector<std::string_view> scopes_;  // variables of the macros around
+    std::size_t loops_ = 0;                 // macros over lists around
 };
 
 OPSPILOT_INLINE std::optional<problem> parse(std::string_view source, const parse_limits& limits, tree& out) {

@@ -11,6 +11,9 @@
 
 namespace opspilot::cel::detail {
 
+/// Variables of macros that may live at once.
+inline constexpr std::size_t most_slots = 24;
+
 /// Bounds of one expression. They are part of a document's admission, so later releases may not lower them silently.
 struct parse_limits {
     std::size_t bytes = 10 * 1024;

@@ -16,23 +16,28 @@
 #include "opspilot/policy/cel/value.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/functions.hpp"
+#include "opspilot/policy/detail/cel/reads.hpp"
 
 namespace opspilot::cel::detail {
 
 enum class opcode : std::uint8_t {
-    constant,   ///< a = index into constants
-    slot,       ///< a = slot of a macro variable
-    variable,   ///< a = index of the variable
-    path,       ///< a = index into paths
-    field,      ///< a = role, b = field
-    has_field,  ///< a = role, b = field
+    constant,        ///< a = index into constants
+    slot,            ///< a = slot of a macro variable
+    variable,        ///< a = index of the variable
+    path,            ///< a = index into paths
+    field,           ///< a = role, b = field
+    has_field,       ///< a = role, b = field
+    optional_field,  ///< a = role, b = field: an optional
     now,
-    select,   ///< a . names[b]
-    has,      ///< has(a . names[b])
-    index,    ///< a [ b ]
-    call,     ///< function `flag` on `count` registers at arguments[a]
-    search,   ///< a matches regexes[b]
-    unknown,  ///< unknown function names[b]
+    select,           ///< a . names[b]
+    optional_select,  ///< a .? names[b]
+    has,              ///< has(a . names[b])
+    index,            ///< a [ b ]
+    optional_index,   ///< a [? b ]
+    maybe,            ///< what is in the optional a; unbound when nothing is, which lists and maps leave out
+    call,             ///< function `flag` on `count` registers at arguments[a]; of a library: overloads()[b]
+    search,           ///< a matches regexes[b]
+    unknown,          ///< unknown function names[b]
     negate,
     not_,
     add,
@@ -56,9 +61,9 @@ enum class opcode : std::uint8_t {
     choose,  ///< a ? b : c
     list,    ///< `count` registers at arguments[a]
     map,
-    loop,         ///< over a; slot in c; ends at b
+    loop,         ///< over a; `count` slots from c; ends at b
     loop_filter,  ///< a false: this item is skipped; loop ends at b, slot in c
-    loop_end,     ///< kind of macro in `flag`; body a, begins at b, slot in c
+    loop_end,     ///< kind of macro in `flag`; body a, begins at b, `count` slots from c
 };
 
 struct instruction {
@@ -69,11 +74,13 @@ struct instruction {
     std::uint32_t offset = 0;  ///< in the source, for errors
 };
 
-/// What an expression reads. A bit each; macro variables follow from bit 8.
-enum dependency : std::uint32_t { reads_nothing = 0, reads_task = 1, reads_action = 2, reads_candidate = 4, reads_variables = 8 };
-
+/// A chain of names, of which the first variable that is bound takes the front.
 struct path_step {
-    std::vector<std::uint32_t> variables;  ///< per length of the prefix 1, 2, …: the variable of that name
+    struct choice {
+        std::uint32_t variable = 0;
+        std::uint32_t length = 0;  ///< how many of the names it takes
+    };
+    std::vector<choice> choices;  ///< longest first, inner containers before outer ones
     std::vector<std::string_view> names;
     kind named = kind::unbound;
 };
@@ -99,7 +106,10 @@ struct loop_state {
     value range;
     value failure;  ///< first error of the body, for macros that absorb
     value* out = nullptr;
+    map_entry* entries = nullptr;
     std::uint64_t at = 0, count = 0, made = 0;
+    std::uint64_t room = 0;   ///< of `entries`
+    std::uint32_t depth = 0;  ///< deepest value collected
     bool skipped = false;
 };
 

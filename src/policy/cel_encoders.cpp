@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/cel/encoders-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/cel/signature-inl.hpp"
