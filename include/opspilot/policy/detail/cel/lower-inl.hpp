@@ -52,7 +52,7 @@ public:
     }
 
     program run() {
-        find_dependencies();
+        reads_ = find_reads(c_);
         const std::uint32_t n = static_cast<std::uint32_t>(ast_.nodes.size());
         registers_.assign(n, 0);
         markers_.assign(n, {});
@@ -76,31 +76,6 @@ private:
     };
 
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(p_.code.size()); }
-    static constexpr std::uint32_t slot_bit(std::int64_t slot) noexcept { return std::uint32_t{256} << slot; }
-
-    void find_dependencies() {
-        reads_.assign(ast_.nodes.size(), reads_nothing);
-        for (index i = 0; i < ast_.nodes.size(); ++i) {
-            const node& n = ast_.nodes[i];
-            const meaning& m = c_.meanings[i];
-            std::uint32_t reads = reads_nothing;
-            for (std::uint32_t k = 0; k < n.count; ++k) {
-                std::uint32_t part = reads_[ast_.child(i, k)];
-                if (k > 0 && is_macro(n.kind)) part &= ~slot_bit(n.integer);
-                reads |= part;
-            }
-            if (n.kind == node_kind::slot) reads |= slot_bit(n.integer);
-            if (m.what == reference::variable || m.what == reference::path || m.what == reference::absorbed)
-                reads |= reads_variables;
-            if (m.what == reference::now) reads |= reads_task;
-            if (m.what == reference::field) {
-                constexpr std::array<std::uint32_t, 3> bit{reads_task, reads_action, reads_candidate};
-                reads = bit[static_cast<std::size_t>(m.where.where)];
-            }
-            reads_[i] = reads;
-        }
-    }
-
     /// A part of a name or record that no instruction stands for.
     [[nodiscard]] bool is_silent(index i) const noexcept { return c_.meanings[i].what == reference::absorbed; }
 

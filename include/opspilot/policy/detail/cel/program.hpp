@@ -16,6 +16,7 @@
 #include "opspilot/policy/cel/value.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/functions.hpp"
+#include "opspilot/policy/detail/cel/reads.hpp"
 
 namespace opspilot::cel::detail {
 
@@ -68,9 +69,6 @@ struct instruction {
     std::uint32_t a = 0, b = 0, c = 0;
     std::uint32_t offset = 0;  ///< in the source, for errors
 };
-
-/// What an expression reads. A bit each; macro variables follow from bit 8.
-enum dependency : std::uint32_t { reads_nothing = 0, reads_task = 1, reads_action = 2, reads_candidate = 4, reads_variables = 8 };
 
 struct path_step {
     std::vector<std::uint32_t> variables;  ///< per length of the prefix 1, 2, …: the variable of that name
