@@ -120,6 +120,7 @@ TEST_CASE("a warm workspace allocates nothing") {
     policy_outcome out;
     CHECK((COUNTS_ALLOCATIONS == 0 || allocations > 0));
     policy.evaluate(f, scratch, out);
+    (void)policy.violated_invariant(f, 3, verdict::auto_execute, scratch);
     const std::size_t before = allocations;
     for (int i = 0; i < 20; ++i) {
         policy.evaluate(f, scratch, out);

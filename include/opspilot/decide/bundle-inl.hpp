@@ -213,8 +213,10 @@ inline status compile_bundle(bundle::impl& b) {
     }));
     const auto kind = b.schema.find(role::action, "kind");
     if (kind && b.schema.fields(role::action)[*kind].type == field_type::text) b.kind_field = kind;
+    const interner strings(std::as_const(b.strings));
+    b.policy_ready = b.policy.prepare(b.catalogue, strings);
+    if (b.baseline) b.baseline_ready = b.baseline->prepare(b.catalogue, strings);
     if (b.plan.state) {
-        const interner strings(std::as_const(b.strings));
         OPSPILOT_TRY(b.prepared, b.plan.prepare(b.catalogue, strings));
     }
     b.model_fingerprint = b.ranking ? model_identity(b) : "";

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "opspilot/base/hash.hpp"
+#include "opspilot/policy/detail/apply.hpp"
+#include "opspilot/policy/detail/columns/catalogue.hpp"
 #include "opspilot/policy/detail/policy_state.hpp"
 #include "opspilot/policy/policy.hpp"
 
@@ -31,41 +33,6 @@ inline policy_layer claimed_layer(std::string_view text) {
     return policy_layer::business;
 }
 
-/// What rule `r` does to candidate `i` given the value of its condition.
-inline void apply_rule(const std::vector<policy_rule>& rules, std::uint32_t r, std::uint32_t i, const cel::value& condition,
-                       policy_outcome& out) {
-    const policy_rule& rule = rules[r];
-    const bool failed = !condition.is(cel::kind::boolean);
-    const bool holds = condition.is_true();
-    if (rule.effect == policy_effect::allow_only ? holds : !holds && !failed) return;
-    out.hits.push_back({r, i, failed});
-    const auto cap = [&](verdict v) { out.cap[i] = narrower(out.cap[i], v); };
-    if (failed) {
-        if (rule.failing == on_error::abstain) return cap(verdict::abstain);
-        if (!traits_of(rule.effect).narrowing) return;
-    }
-    switch (rule.effect) {
-        case policy_effect::forbid:
-        case policy_effect::allow_only: out.allowed[i] = 0; return cap(verdict::abstain);
-        case policy_effect::require_approval: return cap(verdict::require_approval);
-        case policy_effect::suggest_only: return cap(verdict::suggest);
-        case policy_effect::escalate: cap(verdict::escalate); [[fallthrough]];
-        case policy_effect::route: {
-            if (rule.queue.empty()) return;
-            // A queue stays, but for one thing: an escalation's takes the place of a route's of the same layer.
-            const std::uint32_t known = out.queue[i];
-            const bool replaces = known != 0 && rule.effect == policy_effect::escalate &&
-                                  rules[known - 1].effect == policy_effect::route && rules[known - 1].layer == rule.layer;
-            if (known == 0 || replaces) out.queue[i] = r + 1;
-            return;
-        }
-        case policy_effect::boost: out.boost[i] += rule.by; return;
-        case policy_effect::penalise: out.boost[i] -= rule.by; return;
-        case policy_effect::pin: out.boost[i] += pin_boost; return;
-        default: return cap(verdict::abstain);  // refused when the document is read
-    }
-}
-
 }  // namespace detail
 
 OPSPILOT_INLINE void policy_outcome::reset(std::size_t candidates) {
@@ -86,6 +53,7 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
     auto made = std::make_shared<impl>();
     made->fields = s;
     detail::finding_log log(findings);
+    cel::detail::graph_builder columns(&strings);
     std::vector<detail::policy_layer> layers;
     for (const document& d : documents) layers.push_back(detail::claimed_layer(d.text));
     sha256_stream identity;
@@ -93,45 +61,55 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
     for (const auto layer : {detail::policy_layer::compliance, detail::policy_layer::client, detail::policy_layer::business}) {
         for (std::size_t i = 0; i < documents.size(); ++i) {
             if (layers[i] != layer) continue;
-            detail::read_policy_document(documents[i], s, strings, *made, log);
+            detail::read_policy_document(documents[i], s, strings, *made, columns, log);
             identity.update(fmt::format("\n{}\n", documents[i].text.size()));
             identity.update(documents[i].text);
         }
     }
     if (log.first_error()) return std::move(*log.first_error());
     made->identity = hex(identity.finish());
+    made->columns = std::move(columns).finish();
     policy_set out;
     out.state = std::move(made);
     return out;
 }
 
-OPSPILOT_INLINE void policy_set::evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out) const {
-    const auto candidates = static_cast<std::uint32_t>(f.size());
-    out.reset(candidates);
-    if (state == nullptr || candidates == 0) return;
-    cel::detail::machine& m = detail::machine_over(f, scratch);
-    for (std::uint32_t r = 0; r < state->rules.size(); ++r) {
-        const cel::detail::program& p = state->rules[r].condition;
-        m.memory->reset();
-        m.prepare(p);
-        cel::detail::run(p, m, 0, p.main_begin);
-        const bool pruned =
-            std::any_of(p.guards.begin(), p.guards.end(), [&](std::uint32_t guard) { return m.registers[guard].is_false(); });
-        if (pruned || p.result < p.main_begin) {
-            const cel::value same = pruned ? cel::make_boolean(false) : m.registers[p.result];
-            for (std::uint32_t i = 0; i < candidates; ++i) detail::apply_rule(state->rules, r, i, same, out);
-            continue;
-        }
-        const cel::arena::mark after_task = m.memory->here();
-        const auto end = static_cast<std::uint32_t>(p.code.size());
-        for (std::uint32_t i = 0; i < candidates; ++i) {
-            m.memory->rewind(after_task);
-            m.candidate = i;
-            m.steps = 0;
-            cel::detail::run(p, m, p.main_begin, end);
-            detail::apply_rule(state->rules, r, i, m.registers[p.result], out);
-        }
+OPSPILOT_INLINE void policy_set::evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out,
+                                          const policy_catalogue* ready) const {
+    out.reset(f.size());
+    if (state == nullptr || f.size() == 0) return;
+    if (scratch.state->kernel == nullptr) return detail::apply_by_machine(*state, f, scratch, out);
+    const bool fits = ready != nullptr && ready->state != nullptr && ready->state->policy == state.get();
+    detail::apply_by_columns(*state, f, fits ? &ready->state->columns : nullptr, *scratch.state->kernel, *scratch.state, out);
+}
+
+OPSPILOT_INLINE policy_catalogue policy_set::prepare(const table& actions, const interner& strings) const {
+    policy_catalogue out;
+    if (state != nullptr)
+        out.state = std::make_shared<policy_catalogue::impl>(
+            policy_catalogue::impl{state.get(), cel::detail::prepare_catalogue(state->columns, actions, strings)});
+    return out;
+}
+
+OPSPILOT_INLINE status policy_workspace::use(std::string_view engine) {
+    const auto kernels = cel::detail::column_kernels();
+    if (engine == "machine") {
+        state->kernel = nullptr;
+        return {};
     }
+    std::string known;
+    for (const cel::detail::column_kernel* kernel : kernels) {
+        if (engine.empty() || kernel->name == engine) {
+            state->kernel = kernel;
+            return {};
+        }
+        known += std::string(kernel->name) + ", ";
+    }
+    return error{error_kind::usage,
+                 "usage.unknown_engine",
+                 fmt::format("this machine has no policy engine '{}'", engine),
+                 {},
+                 fmt::format("one of: {}machine", known)};
 }
 
 OPSPILOT_INLINE std::uint32_t policy_set::rules() const noexcept {

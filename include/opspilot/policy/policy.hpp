@@ -39,7 +39,7 @@ struct policy_outcome {
     std::vector<std::uint8_t> allowed;  ///< 0 = forbidden
     std::vector<double> boost;          ///< added to the score, in rule order
     std::vector<std::uint32_t> queue;   ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
-    std::vector<rule_hit> hits;         ///< in rule order
+    std::vector<rule_hit> hits;         ///< per candidate in rule order
     void reset(std::size_t candidates);
 };
 
@@ -58,8 +58,19 @@ public:
     ~policy_workspace();
     policy_workspace(policy_workspace&&) noexcept;
     policy_workspace& operator=(policy_workspace&&) noexcept;
+
+    /// Evaluates by the engine of that name from here on: "avx512", "avx2", "sse4" and "scalar" compute conditions for many
+    /// candidates at once, "machine" one by one; "" is the best. All give the same. Errors: usage.unknown_engine.
+    [[nodiscard]] status use(std::string_view engine);
+
     struct impl;
     std::unique_ptr<impl> state;
+};
+
+/// What conditions give for a catalogue before any task is known. Immutable; belongs to the policy that made it.
+struct policy_catalogue {
+    struct impl;
+    std::shared_ptr<const impl> state;
 };
 
 /// What `pin` adds to the score: more than scores differ, so that pinned candidates stand before all others.
@@ -91,8 +102,13 @@ public:
     [[nodiscard]] static result<policy_set> compile(std::span<const document> documents, const schema& s, dictionary& strings,
                                                     std::vector<policy_finding>* findings = nullptr);
 
+    /// Computes what reads the action alone for every row, once, so that decisions over these actions need not. `strings` as it
+    /// is when decisions are made; the table may go afterwards.
+    [[nodiscard]] policy_catalogue prepare(const table& actions, const interner& strings) const;
+
     /// Evaluates every rule over every candidate. Never fails as a whole: an erroring rule narrows and stands in `hits`.
-    void evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out) const;
+    /// `ready`: what was prepared for the very table that is `f.actions`, or null; one of another policy is not used.
+    void evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out, const policy_catalogue* ready = nullptr) const;
 
     [[nodiscard]] std::uint32_t rules() const noexcept;
     [[nodiscard]] rule_info rule(std::uint32_t index) const noexcept;

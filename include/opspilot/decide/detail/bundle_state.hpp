@@ -61,6 +61,7 @@ struct bundle::impl {
     std::optional<opspilot::generator> generate;
     policy_set policy;
     std::optional<policy_set> baseline;
+    policy_catalogue policy_ready, baseline_ready;  ///< for `catalogue`
     std::optional<calibration> confidence;
     std::vector<detail::automation_line> lines;
     std::optional<std::uint32_t> kind_field;  ///< action.kind, when the schema declares it as text

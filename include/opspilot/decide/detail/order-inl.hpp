@@ -33,7 +33,7 @@ inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::i
         }
     }
     if (b.baseline && widest >= rung::baseline) {
-        b.baseline->evaluate(f, ws.policy, ws.outcome);
+        b.baseline->evaluate(f, ws.policy, ws.outcome, f.catalogue ? &b.baseline_ready : nullptr);
         std::copy(ws.outcome.boost.begin(), ws.outcome.boost.end(), ws.scores.begin());
         return rung::baseline;
     }
@@ -181,7 +181,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
                       : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
 
     ws.model_scores.assign(ws.scores.begin(), ws.scores.end());
-    state.policy.evaluate(f, ws.policy, ws.outcome);
+    state.policy.evaluate(f, ws.policy, ws.outcome, f.catalogue ? &state.policy_ready : nullptr);
     for (std::size_t i = 0; i < n; ++i) ws.scores[i] += ws.outcome.boost[i];
     order_candidates(ws);
     group_hits(ws, n);

@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "opspilot/policy/detail/columns/kernel.hpp"
+#include "opspilot/policy/detail/columns/scratch.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 #include "opspilot/policy/policy.hpp"
 
@@ -11,12 +13,20 @@ namespace opspilot {
 
 struct policy_set::impl : detail::policy_parts {
     schema fields;
-    std::string identity;  ///< SHA-256 hex of the documents in order of layers
+    std::string identity;        ///< SHA-256 hex of the documents in order of layers
+    cel::detail::graph columns;  ///< all conditions
 };
 
 struct policy_workspace::impl {
     cel::detail::machine machine;
     cel::arena memory{std::size_t{16} << 20};
+    cel::detail::column_scratch columns;
+    const cel::detail::column_kernel* kernel = cel::detail::column_kernels().front();  ///< null: the scalar machine
+};
+
+struct policy_catalogue::impl {
+    const policy_set::impl* policy = nullptr;  ///< whose it is
+    cel::detail::prepared_catalogue columns;
 };
 
 namespace detail {

@@ -113,8 +113,9 @@ OPSPILOT_INLINE void finding_log::add(bool is_error, std::string_view code, std:
 /// Reads one document; knows where everything stands in its text.
 class document_reader {
 public:
-    document_reader(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out, finding_log& log)
-        : given_(given), schema_(s), strings_(strings), out_(out), log_(log), places_(given.text) {}
+    document_reader(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
+                    cel::detail::graph_builder& columns, finding_log& log)
+        : given_(given), schema_(s), strings_(strings), out_(out), columns_(columns), log_(log), places_(given.text) {}
 
     void read() {
         auto parsed = parse_json(given_.text, error_kind::policy);
@@ -213,8 +214,10 @@ private:
         }
     }
 
-    /// Parses, checks and compiles a condition. Findings point into the JSON text.
-    bool condition(const std::string& source, const std::string& at, std::string_view id, cel::detail::program& out) {
+    /// Parses, checks and compiles a condition; `part`, unless null, becomes its part of the graph. Findings point into the
+    /// JSON text.
+    bool condition(const std::string& source, const std::string& at, std::string_view id, cel::detail::program& out,
+                   std::uint32_t* part) {
         const std::string pointer = at + "/when";
         bool fine = true;
         const auto place = [&](const cel::detail::problem& p, bool is_error) {
@@ -242,6 +245,7 @@ private:
             return false;
         }
         if (out.reads == cel::detail::reads_nothing) constant_condition(out, c.ast.source, place);
+        if (fine && part != nullptr) *part = columns_.add(c);
         return fine;
     }
     template <class F>
@@ -287,7 +291,7 @@ private:
             parameters(r, node, wrong);
         }
         if (node.contains("when") && node["when"].is_string() && !r.when.empty()) {
-            fine = condition(r.when, at, id, r.condition) && fine;
+            fine = condition(r.when, at, id, r.condition, &r.part) && fine;
             if (fine) lint(r, at);
         } else if (fine) {
             wrong("policy.empty_condition", "when", "the condition is empty", "write when the rule applies");
@@ -371,7 +375,7 @@ private:
             if (fine && other.id == v.id)
                 return report("policy.duplicate_rule", id, at + "/id", fmt::format("invariant {} stands twice", quote(v.id)),
                               "give one of them another id");
-        if (condition(v.when, at, id, v.condition) && fine) out_.invariants.push_back(std::move(v));
+        if (condition(v.when, at, id, v.condition, nullptr) && fine) out_.invariants.push_back(std::move(v));
     }
 
     void test(json& node, const std::string& at, std::size_t index) {
@@ -406,6 +410,7 @@ private:
     const schema& schema_;
     dictionary& strings_;
     policy_parts& out_;
+    cel::detail::graph_builder& columns_;
     finding_log& log_;
     json_places places_;
     policy_layer layer_ = policy_layer::business;
@@ -414,8 +419,8 @@ private:
 };
 
 OPSPILOT_INLINE void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings,
-                                          policy_parts& out, finding_log& log) {
-    document_reader(given, s, strings, out, log).read();
+                                          policy_parts& out, cel::detail::graph_builder& columns, finding_log& log) {
+    document_reader(given, s, strings, out, columns, log).read();
 }
 
 }  // namespace opspilot::detail

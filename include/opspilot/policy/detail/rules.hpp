@@ -12,6 +12,7 @@
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/data/schema.hpp"
 #include "opspilot/policy/detail/cel/program.hpp"
+#include "opspilot/policy/detail/columns/graph.hpp"
 #include "opspilot/policy/detail/json_places.hpp"
 #include "opspilot/policy/policy.hpp"
 
@@ -58,7 +59,8 @@ struct policy_rule {
     bool locked = false;
     double by = 0;
     std::uint32_t document = 0;
-    cel::detail::program condition;
+    cel::detail::program condition;  ///< for the scalar machine
+    std::uint32_t part = 0;          ///< the same, of the graph of all rules
 };
 
 /// "When this holds, the verdict is never as wide as that."
@@ -107,9 +109,10 @@ private:
     std::optional<error> first_;
 };
 
-/// Reads one document: rules, invariants and tests are appended to `out`, everything wrong goes to `log`.
+/// Reads one document: rules, invariants and tests are appended to `out`, the rules' conditions are entered into `columns`,
+/// everything wrong goes to `log`.
 void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
-                          finding_log& log);
+                          cel::detail::graph_builder& columns, finding_log& log);
 
 /// Name of a layer: "compliance", "client", "business".
 [[nodiscard]] std::string_view name(policy_layer layer) noexcept;

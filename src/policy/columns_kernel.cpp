@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/columns/kernel-inl.hpp"
