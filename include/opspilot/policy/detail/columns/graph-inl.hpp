@@ -385,7 +385,8 @@ OPSPILOT_INLINE graph graph_builder::finish() && {
             if (!g.is_prepared(i)) wanted[*o] = true;
         }
         if (part.kind == part_kind::and_ || part.kind == part_kind::or_)
-            std::stable_sort(from, to, [&](auto a, auto b) { return rank_of(g.parts[a]) < rank_of(g.parts[b]); });
+            std::sort(from, to,
+                      [&](auto a, auto b) { return std::pair(rank_of(g.parts[a]), a) < std::pair(rank_of(g.parts[b]), b); });
     }
     for (std::uint32_t i = 0; i < g.parts.size(); ++i)
         if (wanted[i] && g.is_prepared(i)) g.prepared.push_back(i);
