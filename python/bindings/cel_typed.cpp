@@ -74,22 +74,22 @@ cel::value decode(const py::handle& typed, cel::arena& memory, int depth) {
     if (!py::isinstance<py::dict>(typed) || py::len(typed) != 1)
         refuse_value("a typed value is a dict of one key", "such as {'int': '5'}");
     const auto& [key, v] = *py::reinterpret_borrow<py::dict>(typed).begin();
-    const auto kind = py::cast<std::string>(key);
-    if (kind == "null") return cel::make_null();
-    if (kind == "bool") return cel::make_boolean(py::cast<bool>(v));
-    if (kind == "list") {
+    const auto stated = py::cast<std::string>(key);
+    if (stated == "null") return cel::make_null();
+    if (stated == "bool") return cel::make_boolean(py::cast<bool>(v));
+    if (stated == "list") {
         const auto given = py::cast<py::sequence>(v);
         return cel::make_list({items_of(given, memory, depth), given.size()});
     }
-    if (kind == "map") return map_of(py::cast<py::sequence>(v), memory, depth);
-    if (kind == "optional") return cel::make_optional(v.is_none() ? nullptr : items_of(py::make_tuple(v), memory, depth));
-    if (!py::isinstance<py::str>(v)) refuse_value("a typed value of kind '" + kind + "'", "such as {'" + kind + "': '…'}");
+    if (stated == "map") return map_of(py::cast<py::sequence>(v), memory, depth);
+    if (stated == "optional") return cel::make_optional(v.is_none() ? nullptr : items_of(py::make_tuple(v), memory, depth));
+    if (!py::isinstance<py::str>(v)) refuse_value("a typed value of kind '" + stated + "'", "such as {'" + stated + "': '…'}");
     const auto text = py::cast<std::string>(v);
-    if (kind == "int") return cel::make_integer(number_of<std::int64_t>(text));
-    if (kind == "uint") return cel::make_uinteger(number_of<std::uint64_t>(text));
-    if (kind == "double") return cel::make_number(number_of<double>(text));
-    if (kind == "string") return cel::make_text(kept(text, memory));
-    if (kind == "bytes") {
+    if (stated == "int") return cel::make_integer(number_of<std::int64_t>(text));
+    if (stated == "uint") return cel::make_uinteger(number_of<std::uint64_t>(text));
+    if (stated == "double") return cel::make_number(number_of<double>(text));
+    if (stated == "string") return cel::make_text(kept(text, memory));
+    if (stated == "bytes") {
         try {
             return cel::make_bytes(kept(py::cast<std::string>(py::module_::import("base64").attr("b64decode")(v)), memory));
         } catch (py::error_already_set& problem) {
@@ -97,10 +97,10 @@ cel::value decode(const py::handle& typed, cel::arena& memory, int depth) {
             refuse_value("bytes that are no base64", "");
         }
     }
-    if (kind == "type") return type_named(text);
-    if (kind == "timestamp") return unwrap(cel::timestamp_from_text(text));
-    if (kind == "duration") return unwrap(cel::duration_from_text(text));
-    refuse_value("a typed value of kind '" + kind + "'", "messages and enums of protocol buffers are not values here");
+    if (stated == "type") return type_named(text);
+    if (stated == "timestamp") return unwrap(cel::timestamp_from_text(text));
+    if (stated == "duration") return unwrap(cel::duration_from_text(text));
+    refuse_value("a typed value of kind '" + stated + "'", "messages and enums of protocol buffers are not values here");
 }
 
 }  // namespace
