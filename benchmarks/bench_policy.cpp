@@ -1,5 +1,4 @@
-// Fifty rules over a task's candidates: by columns with a prepared catalogue and without, and by the scalar machine. The shapes
-// of the conditions, their constants and the data are those of compare_policy.py.
+// Fifty rules over a task's candidates: by columns with a prepared catalogue and without, and by the scalar machine.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 

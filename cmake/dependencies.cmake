@@ -42,7 +42,7 @@ foreach(module ${opspilot_modules})
   pkg_check_modules(${module} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
 
-# libsodium's SHA-256 is portable C; libcrypto's uses the processor's SHA instructions, five times as fast on a bundle. Wanted, not
+# libsodium's SHA-256 is portable C; libcrypto's uses the processor's SHA instructions, which a bundle's load shows. Wanted, not
 # needed: both give the same digests.
 option(OPSPILOT_LIBCRYPTO "SHA-256 of long inputs by OpenSSL's libcrypto where it is installed" ON)
 if(OPSPILOT_LIBCRYPTO)

@@ -10,6 +10,7 @@
 #include "catch.hpp"
 #include "opspilot/policy/detail/columns/limits.hpp"
 #include "opspilot/policy/detail/columns/planes.hpp"
+#include "opspilot/policy/detail/policy_state.hpp"
 #include "opspilot/policy/policy.hpp"
 
 using namespace opspilot;
@@ -174,9 +175,9 @@ std::string story(const policy_outcome& out) {
     std::string told;
     for (std::size_t i = 0; i < out.cap.size(); ++i)
         told += fmt::format("{}/{}/{}/{} ", static_cast<int>(out.cap[i]), out.allowed[i], out.boost[i], out.queue[i]);
-    std::vector<rule_hit> hits = out.hits;
-    std::stable_sort(hits.begin(), hits.end(), [](auto a, auto b) { return a.candidate < b.candidate; });
-    for (const rule_hit& hit : hits) told += fmt::format("{}:{}{} ", hit.candidate, hit.rule, hit.failed ? "!" : "");
+    std::vector<std::string> hits(out.cap.size());  // per candidate, in the order in which they stand
+    for (const rule_hit& hit : out.hits) hits[hit.candidate] += fmt::format("{}{},", hit.rule, hit.failed ? "!" : "");
+    told += fmt::format("{}", fmt::join(hits, " "));
     return told;
 }
 
@@ -247,6 +248,22 @@ TEST_CASE("every engine does what the scalar machine does") {
     CHECK(rules > 450);
     CHECK(failed > 10'000);
     CHECK(matched > 10'000);
+}
+
+TEST_CASE("conditions of the common shapes leave nothing to the scalar machine candidate by candidate") {
+    const schema fields = schema::parse(schema_text).value();
+    dictionary strings;
+    const std::string text = document_of(
+        {"task.tier == 'a' && action.risk > 0.5 && !(action.kind in ['a', 'bb'])", "task.amount < 3.0 || action.manual",
+         "action.region.startsWith('a') && task.priority >= 2", "action.kind.matches('^a+b$')",
+         "has(action.region) && action.region == task.tier && action.level > 2", "action.kind in task.tags && candidate.age < 10",
+         "action.risk * 2.0 + task.amount * 0.5 > 4.0", "now >= action.since || candidate.score != 1.5"});
+    const policy_set::document d{"p", text};
+    const auto policy = policy_set::compile({&d, 1}, fields, strings);
+    REQUIRE(policy.ok());
+    const cel::detail::graph& g = policy->state->columns;
+    for (const cel::detail::graph_part& part : g.parts) CHECK(part.kind != cel::detail::part_kind::each);
+    CHECK(g.prepared.size() >= 8);
 }
 
 TEST_CASE("a matrix of bits is transposed") {

@@ -79,7 +79,7 @@ OPSPILOT_INLINE void policy_set::evaluate(const frame& f, policy_workspace& scra
     out.reset(f.size());
     if (state == nullptr || f.size() == 0) return;
     if (scratch.state->kernel == nullptr) return detail::apply_by_machine(*state, f, scratch, out);
-    const bool fits = ready != nullptr && ready->state != nullptr && ready->state->policy == state.get();
+    const bool fits = ready != nullptr && ready->state != nullptr && ready->state->policy == state;
     detail::apply_by_columns(*state, f, fits ? &ready->state->columns : nullptr, *scratch.state->kernel, *scratch.state, out);
 }
 
@@ -87,7 +87,7 @@ OPSPILOT_INLINE policy_catalogue policy_set::prepare(const table& actions, const
     policy_catalogue out;
     if (state != nullptr)
         out.state = std::make_shared<policy_catalogue::impl>(
-            policy_catalogue::impl{state.get(), cel::detail::prepare_catalogue(state->columns, actions, strings)});
+            policy_catalogue::impl{state, cel::detail::prepare_catalogue(state->columns, actions, strings)});
     return out;
 }
 

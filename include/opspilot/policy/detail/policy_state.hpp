@@ -2,6 +2,7 @@
 /// Internal: what a compiled policy set holds, and the scratch memory of its evaluation.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "opspilot/policy/detail/columns/kernel.hpp"
@@ -25,7 +26,7 @@ struct policy_workspace::impl {
 };
 
 struct policy_catalogue::impl {
-    const policy_set::impl* policy = nullptr;  ///< whose it is
+    std::shared_ptr<const policy_set::impl> policy;  ///< whose it is; kept, so that no other can take its place
     cel::detail::prepared_catalogue columns;
 };
 
