@@ -71,7 +71,6 @@ class Rivals:
             "lleaves",
             lambda: model.predict(self.rows64, n_jobs=1),
             self.expected,
-            same_bits=True,
             version=version_of("lleaves"),
             prepared_s=_remembered(kept, seconds),
         )

@@ -93,6 +93,8 @@ error usage(std::string_view code, std::string message, std::string hint = {}) {
     return {error_kind::usage, code, std::move(message), "", std::move(hint)};
 }
 
+std::string_view text_of(const opspilot_text& t) { return t.size == 0 ? std::string_view{""} : std::string_view{t.data, t.size}; }
+
 status given(const void* argument, const char* name) {
     if (argument != nullptr) return {};
     return usage("usage.null_argument", std::string("argument '") + name + "' is NULL");
@@ -218,6 +220,25 @@ opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bun
         OPSPILOT_CHECK(all_given(engine, "engine", bundle, "bundle"));
         engine->value.swap(bundle->value);
         return {};
+    });
+}
+opspilot_status opspilot_engine_publish(opspilot_engine* engine, const opspilot_document* documents, size_t documents_count,
+                                        const opspilot_overlay* overlays, size_t overlays_count, int64_t now_us,
+                                        opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(given(engine, "engine"));
+        if (overlays_count > 0) OPSPILOT_CHECK(given(overlays, "overlays"));
+        std::vector<opspilot::policy_set::document> policy;
+        for (size_t i = 0; documents != nullptr && i < documents_count; ++i)
+            policy.push_back({std::string(text_of(documents[i].name)), text_of(documents[i].text)});
+        std::vector<opspilot::policy_change::overlay> changed;
+        for (size_t i = 0; i < overlays_count; ++i) {
+            changed.push_back({.client = std::string(text_of(overlays[i].client)), .document = {}});
+            if (overlays[i].text.data != nullptr) changed.back().document = text_of(overlays[i].text);
+        }
+        opspilot::policy_change change{.policy = {}, .overlays = changed};
+        if (documents != nullptr) change.policy = policy;
+        return engine->value.publish(change, now_us);
     });
 }
 opspilot_status opspilot_engine_rollback(opspilot_engine* engine, opspilot_error* e) {

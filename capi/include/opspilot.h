@@ -150,7 +150,29 @@ OPSPILOT_C_API void opspilot_engine_free(opspilot_engine* engine);
 OPSPILOT_C_API opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bundle* bundle,
                                                     opspilot_error* error);
 
-/* Goes back to the bundle before the last swap. Any thread, at any time.
+/* A policy document: a name for messages and its JSON text. */
+typedef struct opspilot_document {
+    opspilot_text name;
+    opspilot_text text;
+} opspilot_document;
+
+/* Rules of one client beside the bundle's, as a document of the client layer; `text.data` NULL: taken away. */
+typedef struct opspilot_overlay {
+    opspilot_text client;
+    opspilot_text text;
+} opspilot_overlay;
+
+/* From the next decision on, decides by other policies: `documents` take the place of all layers of the bundle (NULL: they stay),
+ * `overlays` are those of clients that change. Models and everything else stay. The documents are checked, compiled and pass
+ * their own tests first; until then, and on any error, what decides goes on. Undone by opspilot_engine_rollback. `now_us`: the
+ * host's time, for records of publication. Everything is borrowed for the time of the call. Any thread, at any time.
+ * Errors: OPSPILOT_ERROR_POLICY with document, line and column; OPSPILOT_ERROR_USAGE "usage.overlay_client",
+ * "usage.swapped_meanwhile". Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_publish(opspilot_engine* engine, const opspilot_document* documents,
+                                                       size_t documents_count, const opspilot_overlay* overlays,
+                                                       size_t overlays_count, int64_t now_us, opspilot_error* error);
+
+/* Goes back to what decided before the last swap or publication. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_USAGE "usage.nothing_to_roll_back_to". */
 OPSPILOT_C_API opspilot_status opspilot_engine_rollback(opspilot_engine* engine, opspilot_error* error);
 

@@ -5,12 +5,15 @@
 #include <cmath>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrow_export.hpp"
 #include "batch_columns.hpp"
 #include "errors.hpp"
+#include "findings.hpp"
 #include "module.hpp"
 #include "opspilot/audit/log.hpp"
 #include "opspilot/audit/outcome.hpp"
@@ -56,6 +59,22 @@ struct engine_handle {
     engine core;
     workspace_pool workspaces;
 };
+
+using named_texts = std::vector<std::pair<std::string, std::string>>;
+using client_texts = std::vector<std::pair<std::string, std::optional<std::string>>>;
+
+status publish(engine& core, const std::optional<named_texts>& documents, const client_texts& overlays, std::int64_t now_us,
+               std::vector<policy_finding>& findings) {
+    std::vector<policy_set::document> policy;
+    if (documents)
+        for (const auto& [name, content] : *documents) policy.push_back({name, content});
+    std::vector<policy_change::overlay> changed;
+    for (const auto& [client, content] : overlays)
+        changed.push_back({client, content ? std::optional<std::string_view>(*content) : std::nullopt});
+    policy_change change{.overlays = changed};
+    if (documents) change.policy = policy;
+    return core.publish(change, now_us, &findings);
+}
 
 py::dict reason_dict(const reason& r) {
     py::dict out;
@@ -382,6 +401,35 @@ void bind_decide(py::module_& m) {
              })
         .def("metrics_text", [](const engine_handle& e) { return e.core.metrics_text(); })
         .def("swap", [](engine_handle& e, const bundle_handle& b) { e.core.swap(b.ptr); })
+        .def("publish",
+             [](engine_handle& e, const std::optional<named_texts>& documents, const client_texts& overlays,
+                const py::object& now) {
+                 std::vector<policy_finding> findings;
+                 const std::int64_t now_us = microseconds(now);
+                 const status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     return publish(e.core, documents, overlays, now_us, findings);
+                 }();
+                 bool stated = false;  // by a finding, which is more than one error says
+                 for (const policy_finding& f : findings) stated = stated || f.is_error;
+                 if (!done && !stated) raise(done.error());
+                 return py::make_tuple(done.ok(), findings_list(findings));
+             })
+        .def("layers",
+             [](const engine_handle& e) {
+                 py::list out;
+                 for (const engine::live_layer& d : e.core.layers()) {
+                     py::dict entry;
+                     entry["layer"] = d.layer;
+                     entry["document"] = text(d.document);
+                     entry["version"] = text(d.version);
+                     entry["sha256"] = d.sha256;
+                     entry["client"] = d.client.empty() ? py::object(py::none()) : py::object(text(d.client));
+                     entry["published_us"] = d.published_us;
+                     out.append(entry);
+                 }
+                 return out;
+             })
         .def("rollback", [](engine_handle& e) { unwrap(e.core.rollback()); })
         .def("kill", [](engine_handle& e, const std::string& scope) { e.core.kill(scope_from(scope)); })
         .def_property_readonly("bundle", [](const engine_handle& e) { return bundle_handle{e.core.current()}; });

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "errors.hpp"
+#include "findings.hpp"
 #include "module.hpp"
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/data/row_json.hpp"
@@ -17,15 +18,6 @@
 namespace py = pybind11;
 
 namespace opspilot::python {
-
-namespace {
-
-/// A compiled policy with the schema and the strings it was compiled for.
-struct policy_handle {
-    schema fields;
-    dictionary strings;
-    policy_set set;
-};
 
 py::list findings_list(const std::vector<policy_finding>& findings) {
     py::list out;
@@ -41,6 +33,15 @@ py::list findings_list(const std::vector<policy_finding>& findings) {
     }
     return out;
 }
+
+namespace {
+
+/// A compiled policy with the schema and the strings it was compiled for.
+struct policy_handle {
+    schema fields;
+    dictionary strings;
+    policy_set set;
+};
 
 /// (policy or None, findings): with None at least one finding is an error.
 py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json) {
@@ -88,7 +89,7 @@ status read_candidates(const candidate_tables& into, const table_source& source,
     return {};
 }
 
-/// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons.
+/// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons, threshold.
 py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken) {
     std::vector<py::list> reasons(out.cap.size());
     for (const rule_hit& hit : out.hits) {
@@ -103,9 +104,11 @@ py::list outcome_list(const policy_set& set, const policy_outcome& out, const st
     }
     py::list made;
     for (std::size_t i = 0; i < out.cap.size(); ++i) {
+        const py::object threshold = out.threshold[i] == 0 ? py::object(py::none()) : py::object(py::float_(out.threshold[i]));
         const py::object queue = out.queue[i] == 0 ? py::object(py::none()) : py::object(text(set.rule(out.queue[i] - 1).queue));
         const py::object invariant = broken[i].empty() ? py::object(py::none()) : py::object(text(broken[i]));
-        made.append(py::make_tuple(out.allowed[i] != 0, text(name(out.cap[i])), out.boost[i], queue, invariant, reasons[i]));
+        made.append(
+            py::make_tuple(out.allowed[i] != 0, text(name(out.cap[i])), out.boost[i], queue, invariant, reasons[i], threshold));
     }
     return made;
 }

@@ -11,6 +11,7 @@ from typing import IO, Any, Self
 from opspilot import _core
 from opspilot._describe import Described
 from opspilot.errors import BundleError, UsageError
+from opspilot.policy import Document, Documents, Finding, named_documents, refusal
 
 #: A file or folder by path, or the content itself as bytes.
 Source = str | Path | bytes
@@ -276,21 +277,17 @@ class Engine(Described):
     """Decides with one bundle at a time; all methods may be called from any thread.
 
     ``audit`` receives one JSON line per decision and per outcome. ``seed`` is reserved for exploration and changes nothing yet.
+    ``overlays``: per client (as tasks name it in ``client``) a policy document of the client layer, beside the bundle's rules.
     """
 
     def __init__(
-        self, bundle: Bundle, overlays: Mapping[str, object] | None = None, audit: Audit | None = None, seed: int = 0
+        self, bundle: Bundle, overlays: Mapping[str, Document | None] | None = None, audit: Audit | None = None, seed: int = 0
     ) -> None:
-        if overlays:
-            raise UsageError(
-                "overlays are not part of this release",
-                code="usage.overlays",
-                where="overlays",
-                hint="build one bundle per client",
-            )
         self._core = _core.Engine(bundle._core)
         self._seed = seed
         self._audit = _sink(audit)
+        if overlays:
+            self._publish(None, overlays, 0)
 
     def decide(
         self,
@@ -352,16 +349,51 @@ class Engine(Described):
         """
         return self._core.metrics_text()
 
-    def swap(self, bundle: Bundle | None = None, policy: object = None, overlay: object = None) -> None:
-        """Publishes another bundle; decisions in flight finish on the one they began with."""
-        if bundle is None or policy is not None or overlay is not None:
+    def swap(
+        self,
+        bundle: Bundle | None = None,
+        policy: Documents | None = None,
+        overlay: Mapping[str, Document | None] | None = None,
+        *,
+        now: object = 0,
+    ) -> list[Finding]:
+        """Publishes another bundle, or other policies for the running one: ``policy`` all layers at once (a folder, a document or
+        a list of them), ``overlay`` those of some clients (None takes one away). Returns the checker's warnings.
+
+        New policies are compiled and pass their own tests before anything changes; after that the exchange is one step, and
+        decisions in flight finish on what they began with. ``now``: when, for ``layers``.
+        Raises ``PolicyError`` with all ``findings``; what decided before goes on.
+        """
+        if bundle is not None and policy is None and overlay is None:
+            self._core.swap(bundle._core)
+            return []
+        if bundle is not None or (policy is None and overlay is None):
             raise UsageError(
-                "only whole bundles can be swapped in this release", code="usage.swap", where="swap", hint="pass bundle="
+                "swap takes a bundle, or policies for the one that runs",
+                code="usage.swap",
+                where="swap",
+                hint="pass bundle=, or policy= and overlay=",
             )
-        self._core.swap(bundle._core)
+        return self._publish(policy, overlay or {}, now)
+
+    def _publish(self, policy: Documents | None, overlays: Mapping[str, Document | None], now: object) -> list[Finding]:
+        documents = None if policy is None else named_documents(policy)
+        clients = [
+            (client, None if document is None else named_documents(document)[0][1]) for client, document in overlays.items()
+        ]
+        done, found = self._core.publish(documents, clients, now)
+        findings = [Finding(**entry) for entry in found]
+        if not done:
+            raise refusal(findings)
+        return findings
+
+    def layers(self) -> list[dict[str, Any]]:
+        """The policy documents that decide now, in their order, overlays last: ``layer``, ``document``, ``version``, ``sha256``,
+        ``client`` (None for all) and ``published_us``, the time given to ``swap``; 0 for what came with the bundle."""
+        return self._core.layers()
 
     def rollback(self) -> None:
-        """Goes back to the bundle before the last swap."""
+        """Goes back to what decided before the last swap, of a bundle or of policies."""
         self._core.rollback()
 
     def kill(self, scope: str = "auto") -> None:

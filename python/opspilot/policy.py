@@ -18,6 +18,8 @@ __all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult"]
 
 #: A policy document: JSON text, bytes, a mapping, or the path of a file.
 Document = str | bytes | Mapping[str, Any] | Path
+#: One, several of different layers, or the folder that holds them.
+Documents = Document | Sequence[Document]
 #: A schema document: a mapping, bytes of JSON, or a path.
 Schema = Mapping[str, Any] | bytes | str | Path
 
@@ -60,8 +62,9 @@ class CandidateResult:
     """What the rules leave of one candidate.
 
     ``cap`` is the widest verdict left, ``boost`` what is added to the score, ``queue`` who gets the task, ``invariant`` the id of
-    an invariant that the cap would break. ``reasons``: one mapping per rule that acted, ``failed`` where its condition could
-    not be evaluated.
+    an invariant that the cap would break, ``threshold`` a probability that the rules want exceeded beside the certified one.
+    ``reasons``: one mapping per rule that acted, ``failed`` where its condition could not be evaluated; a limit stands there
+    whether it is exhausted or not, which an engine's counters know.
     """
 
     allowed: bool
@@ -70,6 +73,7 @@ class CandidateResult:
     queue: str | None
     invariant: str | None
     reasons: list[dict[str, Any]] = field(default_factory=list)
+    threshold: float | None = None
 
 
 class Policy(Described):
@@ -86,21 +90,19 @@ class Policy(Described):
         self.findings = findings
 
     @classmethod
-    def compile(cls, document: Document | Sequence[Document], schema: Schema | None = None) -> Self:
+    def compile(cls, document: Documents, schema: Schema | None = None) -> Self:
         """Checks and compiles a document, or a list of documents of several layers.
 
         ``schema`` declares the fields. Without one, fields are optional, their types come from the document's tests and
         conditions, and later from the values given to ``evaluate``; misspelt fields are then not found.
         Raises ``PolicyError`` for the first error, with rule, line and column; all findings are in its ``findings``.
         """
-        many = isinstance(document, Sequence) and not isinstance(document, (str, bytes))
-        given: list[Document] = list(document) if many else [document]  # type: ignore[arg-type,list-item]
-        documents = [(_name_of(one, i if many else None), _text_of(one)) for i, one in enumerate(given)]
+        documents = named_documents(document)
         guessed = None if schema is not None else _guess(documents)
         core, found = _core.PolicySet.compile(documents, _schema_text(schema) if guessed is None else _schema_of(guessed))
         findings = [Finding(**entry) for entry in found]
         if core is None:
-            raise _refusal(findings)
+            raise refusal(findings)
         return cls(core, findings, documents, guessed)
 
     def evaluate(self, task: object, candidates: object, *, now: object = 0) -> list[CandidateResult]:
@@ -141,7 +143,7 @@ class Policy(Described):
         if key not in self._for_types:
             core, found = _core.PolicySet.compile(self._documents, _schema_of(types))
             if core is None:
-                raise _refusal([Finding(**entry) for entry in found])
+                raise refusal([Finding(**entry) for entry in found])
             if len(self._for_types) >= 64:
                 self._for_types.clear()
             self._for_types[key] = core
@@ -183,12 +185,21 @@ def _restore(documents: list[tuple[str, bytes]], schema: bytes | None) -> Policy
     return restored
 
 
-def _refusal(findings: Iterable[Finding]) -> PolicyError:
+def refusal(findings: Iterable[Finding]) -> PolicyError:
     found = list(findings)
     first = next(f for f in found if f.error)
     error = PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
     error.findings = found
     return error
+
+
+def named_documents(documents: Documents) -> list[tuple[str, str]]:
+    """Names for messages, and texts. A folder stands for its JSON files but the schema."""
+    if isinstance(documents, Path) and documents.is_dir():
+        documents = sorted(path for path in documents.glob("*.json") if path.name != "schema.json")
+    many = isinstance(documents, Sequence) and not isinstance(documents, (str, bytes))
+    given: list[Document] = list(documents) if many else [documents]  # type: ignore[arg-type,list-item]
+    return [(_name_of(one, i if many else None), _text_of(one)) for i, one in enumerate(given)]
 
 
 def _name_of(document: Document, index: int | None) -> str:

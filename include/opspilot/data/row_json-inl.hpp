@@ -346,7 +346,7 @@ OPSPILOT_INLINE void append_json_number(std::string& out, double value) {
 }
 
 OPSPILOT_INLINE void write_row_json(const table& rows, std::size_t row, const interner& strings, std::string& out,
-                                    pii_class widest) {
+                                    pii_class widest, std::span<const std::uint32_t> left_out) {
     const std::span<const field> fields = rows.schema_of().fields(rows.role_of());
     const auto dated = [&](std::uint32_t i) {
         const std::uint32_t date = rows.schema_of().dated_by(rows.role_of(), i);
@@ -355,7 +355,7 @@ OPSPILOT_INLINE void write_row_json(const table& rows, std::size_t row, const in
     out += '{';
     bool first = true;
     for (std::uint32_t i = 0; i < fields.size(); ++i) {
-        if (fields[i].pii > widest) continue;
+        if (fields[i].pii > widest || std::find(left_out.begin(), left_out.end(), i) != left_out.end()) continue;
         const cell value = rows.get(i, row);
         if (!value.has_value() || value.state == cell_state::defaulted) continue;
         if (value.state == cell_state::stale && dated(i)) continue;

@@ -44,11 +44,12 @@ struct candidate_tables {
                                                        std::int64_t now_us, json_reader& reader,
                                                        std::size_t row_limit = std::size_t{1} << 20);
 
-/// Appends one row as a JSON object, without fields more personal than `widest`. `read_json` of the object at the same time
-/// gives the row again (but for what was redacted): values as given, nothing for missing, defaulted and dated stale ones, and
-/// the stand-in for stale values that nothing dates. Keys are in declared order, timestamps whole microseconds.
+/// Appends one row as a JSON object, without fields more personal than `widest` and those of index `left_out`. `read_json` of the
+/// object at the same time gives the row again (but for what was redacted): values as given, nothing for missing, defaulted and
+/// dated stale ones, and the stand-in for stale values that nothing dates. Keys are in declared order, timestamps whole
+/// microseconds.
 OPSPILOT_API void write_row_json(const table& rows, std::size_t row, const interner& strings, std::string& out,
-                                 pii_class widest = pii_class::pseudonymous);
+                                 pii_class widest = pii_class::pseudonymous, std::span<const std::uint32_t> left_out = {});
 
 /// Appends the text as a JSON string; well-formed UTF-8 passes as it is.
 OPSPILOT_API void append_json_text(std::string& out, std::string_view text);

@@ -239,6 +239,7 @@ inline result<std::shared_ptr<const bundle>> open_bundle(std::string packed) {
     auto state = std::make_unique<bundle::impl>();
     state->packed = std::move(packed);
     OPSPILOT_TRY(state->parts, open_container(state->packed));
+    state->identity = state->parts.fingerprint;
     OPSPILOT_CHECK(compile_bundle(*state));
     return std::shared_ptr<const bundle>(std::make_shared<bundle>(std::move(state)));
 }
@@ -297,7 +298,9 @@ OPSPILOT_INLINE const decision_limits& bundle::limits() const noexcept { return 
 OPSPILOT_INLINE const opspilot::schema& bundle::schema() const noexcept { return state_->schema; }
 OPSPILOT_INLINE const table& bundle::catalogue() const noexcept { return state_->catalogue; }
 OPSPILOT_INLINE const dictionary& bundle::strings() const noexcept { return state_->strings; }
-OPSPILOT_INLINE std::string_view bundle::packed() const noexcept { return state_->packed; }
+OPSPILOT_INLINE std::string_view bundle::packed() const noexcept {
+    return state_->origin ? state_->origin->packed() : std::string_view(state_->packed);
+}
 OPSPILOT_INLINE std::string_view bundle::part(std::string_view name) const noexcept {
     const auto found = state_->parts.parts.find(name);
     return found == state_->parts.parts.end() ? std::string_view{} : found->second.content;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/table.hpp"
 #include "opspilot/decide/container.hpp"
+#include "opspilot/policy/policy.hpp"
 #define OPSPILOT_DECIDE_DECLARING  // the bodies wait until the bundle is declared too
 #include "opspilot/decide/decision.hpp"
 #undef OPSPILOT_DECIDE_DECLARING
@@ -25,6 +27,17 @@ struct decision_limits {
     std::size_t candidates = 10'000;
     std::size_t task_bytes = std::size_t{1} << 20;
     std::size_t candidate_bytes = std::size_t{64} << 20;
+};
+
+/// Policies that take the place of a bundle's, without its models and everything else being touched.
+struct policy_change {
+    /// Rules of one client's own, beside the bundle's: one document of the client layer; none: the overlay is taken away.
+    struct overlay {
+        std::string client;  ///< as tasks have it in `client`
+        std::optional<std::string_view> document;
+    };
+    std::optional<std::span<const policy_set::document>> policy;  ///< all layers; none: they stay as they are
+    std::span<const overlay> overlays;                            ///< those that change
 };
 
 /// A compiled bundle. Immutable; shared by any number of threads and engines.
@@ -46,7 +59,23 @@ public:
     /// can reach is not among the answers (without a certificate it never automates).
     [[nodiscard]] static result<std::string> build(const part_map& parts);
 
-    [[nodiscard]] const std::string& fingerprint() const noexcept;  ///< SHA-256 hex
+    /// This bundle with other policies: checked, compiled and tested by the documents' own tests; ready to be swapped in. Models,
+    /// calibration and catalogue are shared, so it takes the time of the documents alone. Rules of the bundle's client layer
+    /// stand before an overlay's, its business layer below. `findings` as `policy_set::compile`.
+    /// Errors: kind policy, as `policy_set::compile`; policy.test_failed; policy.overlay_layer; policy.duplicate_rule and
+    /// policy.locked for an id that stands in the bundle's policy; usage.overlay_client.
+    [[nodiscard]] result<std::shared_ptr<const bundle>> with(const policy_change& change,
+                                                             std::vector<policy_finding>* findings = nullptr) const;
+
+    /// A document that decides: a layer of the bundle's policy, or of one client's.
+    struct layer_info {
+        std::string_view layer, document, version, sha256;
+        std::string_view client;  ///< "" for all clients
+    };
+    /// In the order in which they decide, overlays by client. Views live as long as the bundle.
+    [[nodiscard]] std::vector<layer_info> layers() const;
+
+    [[nodiscard]] const std::string& fingerprint() const noexcept;  ///< SHA-256 hex of the bundle as it was packed
     [[nodiscard]] const std::string& name() const noexcept;
     [[nodiscard]] const std::string& version() const noexcept;
     [[nodiscard]] const std::string& region() const noexcept;

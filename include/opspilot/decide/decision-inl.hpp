@@ -22,7 +22,7 @@ OPSPILOT_INLINE std::string_view name(rung r) noexcept {
 
 OPSPILOT_INLINE const version_set& decision::versions() const noexcept {
     static const version_set none;
-    return bundle_ ? bundle_->versions() : none;
+    return versions_ != nullptr ? *versions_ : none;
 }
 
 OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) const {

@@ -91,8 +91,9 @@ public:
 private:
     friend struct access;
     std::shared_ptr<const opspilot::bundle> bundle_;
-    std::string texts_;      // copies of texts that live in the workspace
-    std::string task_json_;  // the task's recordable fields
+    const version_set* versions_ = nullptr;  // of `bundle_`
+    std::string texts_;                      // copies of texts that live in the workspace
+    std::string task_json_;                  // the task's recordable fields
 };
 
 }  // namespace opspilot

@@ -26,6 +26,8 @@ OPSPILOT_INLINE workspace& workspace::operator=(workspace&&) noexcept = default;
 
 namespace detail {
 
+inline std::string publication(std::string_view client, std::string_view sha256) { return fmt::format("{}\n{}", sha256, client); }
+
 /// Generations are unique among all engines, so that a workspace may wander between them.
 inline std::uint64_t next_generation() noexcept {
     static std::atomic<std::uint64_t> last{0};
@@ -50,6 +52,37 @@ OPSPILOT_INLINE void engine::swap(std::shared_ptr<const bundle> b) {
     state_->before = std::exchange(state_->live, std::move(b));
     ++state_->swaps;
     state_->generation.store(detail::next_generation(), std::memory_order_release);
+}
+
+OPSPILOT_INLINE status engine::publish(const policy_change& change, std::int64_t now_us, std::vector<policy_finding>* findings) {
+    const std::lock_guard one_at_a_time(state_->publishing);
+    const std::shared_ptr<const bundle> from = current();
+    OPSPILOT_TRY(auto made, from->with(change, findings));
+    {
+        const std::lock_guard hold(state_->lock);
+        if (state_->live != from)
+            return error{error_kind::usage, "usage.swapped_meanwhile",
+                         "another bundle was swapped in while the policy was compiled", "",
+                         "publish it again, for the bundle that runs now"};
+    }
+    for (const bundle::layer_info& d : made->layers()) {
+        const std::lock_guard hold(state_->lock);
+        state_->published.try_emplace(detail::publication(d.client, d.sha256), now_us);
+    }
+    swap(std::move(made));
+    return {};
+}
+
+OPSPILOT_INLINE std::vector<engine::live_layer> engine::layers() const {
+    const std::shared_ptr<const bundle> live = current();
+    std::vector<live_layer> out;
+    const std::lock_guard hold(state_->lock);
+    for (const bundle::layer_info& d : live->layers()) {
+        const auto since = state_->published.find(detail::publication(d.client, d.sha256));
+        out.push_back({std::string(d.layer), std::string(d.document), std::string(d.version), std::string(d.sha256),
+                       std::string(d.client), since == state_->published.end() ? 0 : since->second});
+    }
+    return out;
 }
 
 OPSPILOT_INLINE status engine::rollback() {
@@ -87,9 +120,13 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
                                       workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done = detail::decide_one(
-        ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
-        {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain}, out);
+    status done = detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
+                                     {.widest = options.widest,
+                                      .staged = options.staged,
+                                      .killed = killed(),
+                                      .explain = options.explain,
+                                      .limits = &state_->limits},
+                                     out);
     if (done)
         ws.counted->count(out);
     else
@@ -102,13 +139,16 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done =
-        detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                            {.widest = options.widest, .staged = options.staged, .killed = killed(), .explain = options.explain},
-                            [&](std::size_t t, const decision& d) {
-                                ws.counted->count(d);
-                                return sink(t, d);
-                            });
+    status done = detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
+                                      {.widest = options.widest,
+                                       .staged = options.staged,
+                                       .killed = killed(),
+                                       .explain = options.explain,
+                                       .limits = &state_->limits},
+                                      [&](std::size_t t, const decision& d) {
+                                          ws.counted->count(d);
+                                          return sink(t, d);
+                                      });
     if (!done) ws.counted->refuse(done.error().kind);
     return done;
 }

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "opspilot/audit/outcome.hpp"
 #include "opspilot/base/result.hpp"
@@ -113,11 +114,22 @@ public:
     [[nodiscard]] std::shared_ptr<const bundle> current() const;
     /// Publishes another bundle; the one before stays at hand for `rollback`.
     void swap(std::shared_ptr<const bundle> b);
-    /// Goes back to the bundle before the last swap. Errors: usage.nothing_to_roll_back_to.
+    /// Publishes other policies for the running bundle (`bundle::with`, whose errors leave the live ones in place). Decisions in
+    /// flight finish on what they began with; none sees a mixture. `now_us`: the host's time, shown by `layers`.
+    [[nodiscard]] status publish(const policy_change& change, std::int64_t now_us,
+                                 std::vector<policy_finding>* findings = nullptr);
+    /// Goes back to what decided before the last swap or publication. Errors: usage.nothing_to_roll_back_to.
     [[nodiscard]] status rollback();
     /// From the next decision on: `automation` caps verdicts at suggest, `everything` escalates to people.
     void kill(kill_scope scope) noexcept;
     [[nodiscard]] kill_scope killed() const noexcept;
+
+    /// A document that decides now, and since when: 0 = since the bundle itself.
+    struct live_layer {
+        std::string layer, document, version, sha256, client;
+        std::int64_t published_us = 0;
+    };
+    [[nodiscard]] std::vector<live_layer> layers() const;
 
 private:
     struct impl;
@@ -132,4 +144,5 @@ private:
 #include "opspilot/decide/describe-inl.hpp"
 #include "opspilot/decide/engine-inl.hpp"
 #include "opspilot/decide/metrics-inl.hpp"
+#include "opspilot/decide/publish-inl.hpp"
 #endif

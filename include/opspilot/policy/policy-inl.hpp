@@ -9,6 +9,7 @@
 #include "opspilot/policy/detail/apply.hpp"
 #include "opspilot/policy/detail/columns/catalogue.hpp"
 #include "opspilot/policy/detail/policy_state.hpp"
+#include "opspilot/policy/detail/sequence.hpp"
 #include "opspilot/policy/policy.hpp"
 
 namespace opspilot {
@@ -28,7 +29,7 @@ OPSPILOT_INLINE cel::detail::machine& machine_over(const frame& f, policy_worksp
 inline policy_layer claimed_layer(std::string_view text) {
     const auto parsed = parse_json(text, error_kind::policy);
     const std::string claimed = parsed && parsed->is_object() ? text_or(*parsed, "layer", "") : std::string{};
-    for (const policy_layer layer : {policy_layer::compliance, policy_layer::client})
+    for (const policy_layer layer : {policy_layer::mandatory, policy_layer::compliance, policy_layer::client})
         if (claimed == name(layer)) return layer;
     return policy_layer::business;
 }
@@ -39,8 +40,12 @@ OPSPILOT_INLINE void policy_outcome::reset(std::size_t candidates) {
     cap.assign(candidates, verdict::auto_execute);
     allowed.assign(candidates, 1);
     boost.assign(candidates, 0.0);
+    threshold.assign(candidates, 0.0);
     queue.assign(candidates, 0);
     hits.clear();
+    redacted.clear();
+    task_hits.clear();
+    task_queue = 0;
 }
 
 OPSPILOT_INLINE policy_workspace::policy_workspace() : state(std::make_unique<impl>()) {}
@@ -58,7 +63,8 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
     for (const document& d : documents) layers.push_back(detail::claimed_layer(d.text));
     sha256_stream identity;
     identity.update("opspilot.policy.1");
-    for (const auto layer : {detail::policy_layer::compliance, detail::policy_layer::client, detail::policy_layer::business}) {
+    for (const auto layer : {detail::policy_layer::mandatory, detail::policy_layer::compliance, detail::policy_layer::client,
+                             detail::policy_layer::business}) {
         for (std::size_t i = 0; i < documents.size(); ++i) {
             if (layers[i] != layer) continue;
             detail::read_policy_document(documents[i], s, strings, *made, columns, log);
@@ -69,6 +75,8 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
     if (log.first_error()) return std::move(*log.first_error());
     made->identity = hex(identity.finish());
     made->columns = std::move(columns).finish();
+    for (const detail::policy_rule& r : made->rules)
+        made->diversifies = made->diversifies || r.effect == detail::policy_effect::diversify;
     policy_set out;
     out.state = std::move(made);
     return out;
@@ -77,7 +85,8 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
 OPSPILOT_INLINE void policy_set::evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out,
                                           const policy_catalogue* ready) const {
     out.reset(f.size());
-    if (state == nullptr || f.size() == 0) return;
+    if (state == nullptr) return;
+    if (f.size() == 0) return detail::apply_to_task(*state, f, scratch, out);
     if (scratch.state->kernel == nullptr) return detail::apply_by_machine(*state, f, scratch, out);
     const bool fits = ready != nullptr && ready->state != nullptr && ready->state->policy == state;
     detail::apply_by_columns(*state, f, fits ? &ready->state->columns : nullptr, *scratch.state->kernel, *scratch.state, out);
@@ -112,6 +121,34 @@ OPSPILOT_INLINE status policy_workspace::use(std::string_view engine) {
                  fmt::format("one of: {}machine", known)};
 }
 
+OPSPILOT_INLINE std::uint32_t policy_set::mandatory(const frame& f, policy_workspace& scratch) const {
+    return state == nullptr ? 0 : detail::first_mandatory(*state, f, scratch);
+}
+
+OPSPILOT_INLINE std::uint32_t policy_set::throttled(const frame& f, std::span<const rule_hit> hits, limit_counters& counters,
+                                                    policy_workspace& scratch, std::string_view owner) const {
+    return state == nullptr ? 0 : detail::take_limits(*state, f, hits, {counters, owner, scratch});
+}
+OPSPILOT_INLINE void policy_set::give_back(const frame& f, std::span<const rule_hit> hits, limit_counters& counters,
+                                           policy_workspace& scratch, std::string_view owner) const {
+    if (state != nullptr) detail::give_limits_back(*state, f, hits, {counters, owner, scratch});
+}
+
+OPSPILOT_INLINE void policy_set::diversify(const frame& f, std::span<std::uint32_t> order, std::span<rule_hit> hits,
+                                           std::span<const std::uint32_t> starts, policy_workspace& scratch,
+                                           std::uint32_t first_rule) const {
+    if (state != nullptr && state->diversifies)
+        detail::demote_repeats(*state, f, order, hits, starts, first_rule, scratch.state->repeats);
+}
+
+OPSPILOT_INLINE std::vector<policy_set::document_info> policy_set::documents() const {
+    std::vector<document_info> out;
+    if (state != nullptr)
+        for (const detail::policy_document& d : state->documents)
+            out.push_back({d.name, detail::name(d.layer), d.version, d.sha256});
+    return out;
+}
+
 OPSPILOT_INLINE std::uint32_t policy_set::rules() const noexcept {
     return state == nullptr ? 0 : static_cast<std::uint32_t>(state->rules.size());
 }
@@ -127,7 +164,13 @@ OPSPILOT_INLINE rule_info policy_set::rule(std::uint32_t index) const noexcept {
     info.queue = r.queue;
     info.when = r.when;
     info.by = r.by;
+    info.threshold = r.threshold;
+    info.count = r.count;
+    info.per_us = r.per_us;
+    info.field = r.field;
     info.locked = r.locked;
+    info.valid_from_us = r.valid_from_us;
+    info.valid_until_us = r.valid_until_us;
     return info;
 }
 

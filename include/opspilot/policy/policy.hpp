@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,7 @@
 #include "opspilot/base/result.hpp"
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/schema.hpp"
+#include "opspilot/policy/limits.hpp"
 #include "opspilot/policy/verdict.hpp"
 
 namespace opspilot {
@@ -31,15 +33,21 @@ struct rule_hit {
     std::uint32_t rule = 0;
     std::uint32_t candidate = 0;
     bool failed = false;  ///< the condition could not be evaluated; the rule acted by its error semantics
+    bool idle = false;    ///< the condition holds, but nothing is done to the candidate: a limit that counters watch, a value not
+                          ///< seen too often
 };
 
 /// What the policy leaves of each candidate. Reused between decisions.
 struct policy_outcome {
-    std::vector<verdict> cap;           ///< widest verdict left, per candidate
-    std::vector<std::uint8_t> allowed;  ///< 0 = forbidden
-    std::vector<double> boost;          ///< added to the score, in rule order
-    std::vector<std::uint32_t> queue;   ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
-    std::vector<rule_hit> hits;         ///< per candidate in rule order
+    std::vector<verdict> cap;             ///< widest verdict left, per candidate
+    std::vector<std::uint8_t> allowed;    ///< 0 = forbidden
+    std::vector<double> boost;            ///< added to the score, in rule order
+    std::vector<double> threshold;        ///< what the probability must exceed for automation, 0 = the rules do not say
+    std::vector<std::uint32_t> queue;     ///< per candidate: 1 + rule whose queue applies (escalate, route), 0 = none
+    std::vector<rule_hit> hits;           ///< per candidate in rule order
+    std::vector<std::uint32_t> redacted;  ///< rules whose field must not reach the record of this task, each once
+    std::vector<rule_hit> task_hits;      ///< of a task without candidates: rules on the task alone that acted
+    std::uint32_t task_queue = 0;         ///< of a task without candidates, as `queue`
     void reset(std::size_t candidates);
 };
 
@@ -47,8 +55,14 @@ struct policy_outcome {
 struct rule_info {
     std::string_view id, layer, version, effect, because, queue, when;
     std::int64_t numeric = 0;
-    double by = 0;        ///< of boost and penalise
-    bool locked = false;  ///< no lower layer may have a rule of this id
+    double by = 0;            ///< of boost and penalise
+    double threshold = 0;     ///< of set_threshold
+    std::int64_t count = 0;   ///< of limit and diversify
+    std::int64_t per_us = 0;  ///< of limit
+    schema::path field;       ///< of redact and diversify
+    bool locked = false;      ///< no lower layer may have a rule of this id
+    std::int64_t valid_from_us = std::numeric_limits<std::int64_t>::min();
+    std::int64_t valid_until_us = std::numeric_limits<std::int64_t>::max();
 };
 
 /// Scratch of one thread for `policy_set::evaluate`.
@@ -76,21 +90,28 @@ struct policy_catalogue {
 /// What `pin` adds to the score: more than scores differ, so that pinned candidates stand before all others.
 inline constexpr double pin_boost = 1'048'576.0;
 
-/// All layers of a bundle, compiled. Order: compliance, client, business; a lower layer can only narrow a higher one.
+/// All layers of a bundle, compiled. Order: mandatory, compliance, client, business; a lower layer can only narrow a higher one.
 /// Immutable, shared by any number of threads.
 ///
 /// Conditions are CEL over `task.x`, `action.x`, `candidate.x` (typed by the schema) and `now` (the time of decision).
-/// has(task.x) is false for a missing field; reading one without a default is an error of the condition.
+/// has(task.x) is false for a missing field; reading one without a default is an error of the condition. A rule acts from
+/// `valid_from` until before `valid_until`.
 ///
 /// Effects where the condition holds: `forbid` (allowed = 0); `allow_only` forbids where it does NOT hold;
-/// `require_approval`, `suggest_only`, `escalate` narrow the cap, `escalate` may name a queue; `boost` and `penalise` add and
-/// subtract `by`; `pin` adds `pin_boost`; `route` names a queue and narrows nothing. Caps combine by `narrower`; the queue is
-/// that of the first escalate rule, or of the first route rule where no rule of its layer or a higher one escalates to a queue.
-/// `limit`, `redact`, `set_threshold`, `diversify` and `kill` belong to the format; a document that uses one is refused.
+/// `require_approval`, `suggest_only`, `escalate` narrow the cap, `escalate` may name a queue; `kill` caps at suggest, with scope
+/// "all" at escalate; `boost` and `penalise` add and subtract `by`; `pin` adds `pin_boost`; `route` names a queue and narrows
+/// nothing; `set_threshold` asks for a probability above `value`, beside the certified threshold; `redact` keeps a field out of
+/// the record of the whole task. Caps combine by `narrower`, thresholds by the larger; the queue is that of the first escalate
+/// rule, or of the first route rule where no rule of its layer or a higher one escalates to a queue. `limit` and `diversify` need
+/// more than one candidate at a time: see `throttled` and `diversify`.
 ///
-/// A condition that cannot be evaluated narrows: forbid, allow_only, require_approval, escalate and suggest_only act (allow_only
-/// as "not in the list"), boost, penalise, pin and route do nothing. `on_error: "abstain"` caps at abstain instead; `"skip"`,
-/// only on the second group, says the default aloud. Each such case stands in `hits` with `failed`.
+/// The mandatory layer escalates tasks to people by what the task says, whatever candidates and models there are: see
+/// `mandatory`.
+///
+/// A condition that cannot be evaluated narrows: forbid, allow_only, require_approval, escalate, suggest_only, limit (as
+/// exhausted: suggest), redact, set_threshold and kill act (allow_only as "not in the list"), boost, penalise, pin, diversify and
+/// route do nothing. `on_error: "abstain"` caps at abstain instead; `"skip"`, only on the second group, says the default aloud.
+/// Each such case stands in `hits` with `failed`.
 class OPSPILOT_API policy_set {
 public:
     struct document {
@@ -109,6 +130,25 @@ public:
     /// Evaluates every rule over every candidate. Never fails as a whole: an erroring rule narrows and stands in `hits`.
     /// `ready`: what was prepared for the very table that is `f.actions`, or null; one of another policy is not used.
     void evaluate(const frame& f, policy_workspace& scratch, policy_outcome& out, const policy_catalogue* ready = nullptr) const;
+
+    /// 1 + the first rule of the mandatory layer that sends this task to people, 0 when none does; needs neither candidates nor
+    /// catalogue.
+    [[nodiscard]] std::uint32_t mandatory(const frame& f, policy_workspace& scratch) const;
+
+    /// Takes one from every limit that a candidate is under (`hits` of it alone), for when its action is about to be done.
+    /// 1 + the rule that is exhausted or cannot be counted, and then none is taken; 0 when all had one left. `owner`: whose rules
+    /// these are, "" for everybody's; different owners never share a count.
+    [[nodiscard]] std::uint32_t throttled(const frame& f, std::span<const rule_hit> hits, limit_counters& counters,
+                                          policy_workspace& scratch, std::string_view owner = {}) const;
+    /// Puts back what `throttled` took.
+    void give_back(const frame& f, std::span<const rule_hit> hits, limit_counters& counters, policy_workspace& scratch,
+                   std::string_view owner = {}) const;
+
+    /// Moves candidates of `order` (best first, allowed ones) behind the others where `diversify` has seen `at_most` better ones
+    /// of the same value; both parts keep their order. `hits` are grouped, those of candidate i from `starts[i]` on; rules that
+    /// moved nothing are marked idle there. `first_rule`: the index under which they have rule 0 of this set.
+    void diversify(const frame& f, std::span<std::uint32_t> order, std::span<rule_hit> hits,
+                   std::span<const std::uint32_t> starts, policy_workspace& scratch, std::uint32_t first_rule = 0) const;
 
     [[nodiscard]] std::uint32_t rules() const noexcept;
     [[nodiscard]] rule_info rule(std::uint32_t index) const noexcept;
@@ -129,6 +169,13 @@ public:
     [[nodiscard]] std::vector<std::uint32_t> coverage() const;
 
     [[nodiscard]] const std::string& fingerprint() const noexcept;
+
+    /// A document as it was compiled; views live as long as the set.
+    struct document_info {
+        std::string_view name, layer, version;
+        std::string_view sha256;  ///< hex, of its text
+    };
+    [[nodiscard]] std::vector<document_info> documents() const;
 
     struct impl;
     std::shared_ptr<const impl> state;

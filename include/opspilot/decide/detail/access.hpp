@@ -15,6 +15,7 @@
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/identity.hpp"
+#include "opspilot/decide/detail/in_force.hpp"
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
 
@@ -24,8 +25,9 @@ struct decision::access {
     static std::string& texts(decision& d) noexcept { return d.texts_; }
     static std::string& task_json(decision& d) noexcept { return d.task_json_; }
     static const std::string& task_json(const decision& d) noexcept { return d.task_json_; }
-    static void keep(decision& d, const std::shared_ptr<const opspilot::bundle>& b) {
+    static void keep(decision& d, const std::shared_ptr<const opspilot::bundle>& b, const version_set& versions) {
         if (d.bundle_ != b) d.bundle_ = b;
+        d.versions_ = &versions;
     }
 };
 
@@ -79,8 +81,9 @@ inline std::uint32_t text_code(const table& t, std::string_view field, std::size
 }
 
 /// Empties the decision and writes what is known before anything is computed.
-inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b, const frame& f, workspace::impl& ws) {
-    decision::access::keep(out, b);
+inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b, const policies_in_force& policy, const frame& f,
+                           workspace::impl& ws) {
+    decision::access::keep(out, b, policy.versions());
     out.reasons.clear();
     out.candidate_reasons.clear();
     out.ranked.clear();
@@ -107,15 +110,37 @@ inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b
     texts.reserve(bytes);
     out.task_id = lasting_text(out, f, id);
     out.client = lasting_text(out, f, client);
-    decision_identity(b->state().parts.fingerprint, f, ws.identity, out.id);
-    std::string& task_json = decision::access::task_json(out);
-    task_json.clear();
-    write_row_json(*f.task, f.task_row, *f.strings, task_json);
+    decision_identity(b->state().identity, f, ws.identity, out.id);
+    decision::access::task_json(out).clear();
+}
+
+/// Keeps the fields of the task that may be recorded: none that a policy redacts.
+inline void keep_task(decision& out, const frame& f, const policies_in_force& policy, workspace::impl& ws) {
+    ws.left_out.clear();
+    for (const std::uint32_t r : ws.outcome.redacted)
+        if (const schema::path field = policy.rule(r).field; field.where == role::task) ws.left_out.push_back(field.index);
+    write_row_json(*f.task, f.task_row, *f.strings, decision::access::task_json(out), pii_class::pseudonymous, ws.left_out);
+}
+
+inline reason reason_of(const policies_in_force& policy, const rule_hit& hit) {
+    const rule_info rule = policy.rule(hit.rule);
+    return {.code = policy_reason_code(rule.effect),
+            .rule = rule.id,
+            .layer = rule.layer,
+            .text = rule.because,
+            .failed = hit.failed};
+}
+
+/// What the rules make of a task without candidates.
+inline void explain_task(decision& out, const policies_in_force& policy, const policy_outcome& outcome) {
+    for (const rule_hit& hit : outcome.task_hits)
+        if (!hit.idle) out.reasons.push_back(reason_of(policy, hit));
+    if (outcome.task_queue != 0) out.queue = policy.rule(outcome.task_queue - 1).queue;
 }
 
 /// Writes the ranked candidates with their verdicts and the policy's reasons.
 template <class VerdictOf>
-inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, const policy_set& policy,
+inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, const policies_in_force& policy,
                              VerdictOf&& verdict_of) {
     const std::uint32_t id_field = action_id_field(f);
     for (const std::uint32_t i : ws.order) {
@@ -128,13 +153,8 @@ inline void write_candidates(decision& out, const frame& f, const workspace::imp
         c.decided = verdict_of(i);
         c.first_reason = static_cast<std::uint32_t>(out.candidate_reasons.size());
         for (std::uint32_t h = ws.hit_starts[i]; h < ws.hit_starts[i + 1]; ++h) {
-            const rule_hit& hit = ws.outcome.hits[ws.hits[h]];
-            const rule_info rule = policy.rule(hit.rule);
-            out.candidate_reasons.push_back({.code = policy_reason_code(rule.effect),
-                                             .rule = rule.id,
-                                             .layer = rule.layer,
-                                             .text = rule.because,
-                                             .failed = hit.failed});
+            const rule_hit& hit = ws.hits[h];
+            if (!hit.idle) out.candidate_reasons.push_back(reason_of(policy, hit));
         }
         c.reasons = static_cast<std::uint32_t>(out.candidate_reasons.size()) - c.first_reason;
         out.ranked.push_back(c);
@@ -142,12 +162,12 @@ inline void write_candidates(decision& out, const frame& f, const workspace::imp
 }
 
 /// Verdict, action and queue of the whole decision from its best candidate.
-inline void conclude(decision& out, const frame& f, workspace::impl& ws, const bundle::impl& b) {
+inline void conclude(decision& out, const frame& f, workspace::impl& ws, const policies_in_force& policy) {
     if (out.ranked.empty()) return;
     const ranked_candidate& best = out.ranked.front();
     const auto queue_of = [&](std::uint32_t candidate) {
         const std::uint32_t queue = ws.outcome.queue[candidate];
-        return queue == 0 ? std::string_view{} : b.policy.rule(queue - 1).queue;
+        return queue == 0 ? std::string_view{} : policy.rule(queue - 1).queue;
     };
     if (best.allowed) {
         out.proposed = best.decided;
@@ -156,7 +176,7 @@ inline void conclude(decision& out, const frame& f, workspace::impl& ws, const b
         out.queue = queue_of(best.candidate);
         if (best.decided == verdict::abstain)
             add_reason(out, "confidence.abstain", "The best candidate is too unlikely to be suggested.");
-        const std::string_view broken = b.policy.violated_invariant(f, best.candidate, out.proposed, ws.policy);
+        const std::string_view broken = policy.violated_invariant(f, best.candidate, out.proposed, ws);
         if (!broken.empty()) {
             out.reasons.push_back({.code = "policy.invariant",
                                    .rule = broken,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "opspilot/calibrate/certificate.hpp"
@@ -43,11 +44,21 @@ struct automation_line {
     std::int64_t created_at_us = 0, expires_at_us = 0;
 };
 
+/// The rules of one client beside the bundle's.
+struct client_overlay {
+    std::string client;
+    policy_set rules;
+    policy_catalogue ready;  ///< for the bundle's catalogue
+    version_set versions;    ///< of decisions for this client
+};
+
 }  // namespace detail
 
 struct bundle::impl {
     std::string packed;
-    container parts;  // views into `packed`
+    container parts;                       ///< views into `packed`, or into that of `origin`
+    std::shared_ptr<const bundle> origin;  ///< the loaded bundle of which this one differs in policies alone; or null
+    sha256_digest identity{};              ///< of everything that decides
     std::string fingerprint, name, version, region;
     version_set versions;
     decision_limits limits;
@@ -61,7 +72,8 @@ struct bundle::impl {
     std::optional<opspilot::generator> generate;
     policy_set policy;
     std::optional<policy_set> baseline;
-    policy_catalogue policy_ready, baseline_ready;  ///< for `catalogue`
+    policy_catalogue policy_ready, baseline_ready;                                              ///< for `catalogue`
+    std::unordered_map<std::uint32_t, std::shared_ptr<const detail::client_overlay>> overlays;  ///< by code of the client
     std::optional<calibration> confidence;
     std::vector<detail::automation_line> lines;
     std::optional<std::uint32_t> kind_field;  ///< action.kind, when the schema declares it as text

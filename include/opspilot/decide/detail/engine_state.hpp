@@ -5,8 +5,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/engine.hpp"
@@ -20,8 +22,11 @@ struct engine::impl {
     std::shared_ptr<const bundle> live;
     std::shared_ptr<const bundle> before;
     std::uint64_t swaps = 0, rollbacks = 0;
+    std::mutex publishing;                                       ///< one after the other, so that none is lost
+    std::map<std::string, std::int64_t, std::less<>> published;  ///< by client and hash of a document: since when it decides
     std::atomic<std::uint64_t> generation{0};
     std::atomic<kill_scope> killed{kill_scope::none};
+    mutable limit_counters limits;  ///< outlive swaps, so that a new policy is no fresh start
     std::shared_ptr<detail::tally_board> tallies = std::make_shared<detail::tally_board>();
     std::array<std::atomic<std::uint64_t>, 5> outcomes{};  ///< by kind; outcomes are rare, so they share
 };

@@ -93,8 +93,45 @@ inline void group_hits(workspace::impl& ws, std::size_t candidates) {
     for (std::size_t i = 0; i < candidates; ++i) ws.hit_starts[i + 1] += ws.hit_starts[i];
     ws.hits.resize(ws.outcome.hits.size());
     ws.hit_fill.assign(ws.hit_starts.begin(), ws.hit_starts.end());
-    for (std::size_t h = 0; h < ws.outcome.hits.size(); ++h)
-        ws.hits[ws.hit_fill[ws.outcome.hits[h].candidate]++] = static_cast<std::uint32_t>(h);
+    for (const rule_hit& hit : ws.outcome.hits) ws.hits[ws.hit_fill[hit.candidate]++] = hit;
+}
+inline std::span<const rule_hit> hits_of(const workspace::impl& ws, std::uint32_t candidate) noexcept {
+    return std::span(ws.hits).subspan(ws.hit_starts[candidate], ws.hit_starts[candidate + 1] - ws.hit_starts[candidate]);
+}
+
+/// The allowed candidates are the first ones; rules may want their best places to differ.
+inline void diversify(const policies_in_force& policy, const frame& f, workspace::impl& ws) {
+    const auto forbidden =
+        std::partition_point(ws.order.begin(), ws.order.end(), [&](std::uint32_t i) { return ws.outcome.allowed[i] != 0; });
+    policy.diversify(f, {ws.order.begin(), forbidden}, ws);
+}
+
+/// The best candidate is about to be done, or to be put before an approver: limits count it now, and where one is exhausted the
+/// machine steps back. Without counters (golden rows, what-if) no limit is reached, but one that cannot be evaluated says so.
+inline void throttle(const policies_in_force& policy, const frame& f, limit_counters* counters, workspace::impl& ws,
+                     decision& out) {
+    if (out.ranked.empty() || !out.ranked.front().allowed) return;
+    const std::span<const rule_hit> hits = hits_of(ws, out.ranked.front().candidate);
+    std::uint32_t stopped = 0;
+    for (const rule_hit& hit : hits)
+        if (stopped == 0 && hit.failed && policy.rule(hit.rule).effect == "limit") stopped = hit.rule + 1;
+    if (stopped == 0 && counters != nullptr && out.proposed > verdict::suggest)
+        stopped = policy.throttled(f, hits, *counters, ws);
+    if (stopped == 0) return;
+    const rule_info rule = policy.rule(stopped - 1);
+    out.reasons.push_back({.code = "throttled", .rule = rule.id, .layer = rule.layer, .text = rule.because, .failed = false});
+    out.proposed = narrower(out.proposed, verdict::suggest);
+    out.ranked.front().decided = narrower(out.ranked.front().decided, verdict::suggest);
+}
+
+/// What the mandatory layer says stands, whatever came after it: a person decides, in that rule's queue.
+inline void hand_over(const policies_in_force& policy, std::uint32_t mandatory, decision& out) {
+    if (mandatory == 0) return;
+    const rule_info rule = policy.rule(mandatory - 1);
+    out.proposed = verdict::escalate;
+    out.queue = rule.queue;
+    out.reasons.insert(out.reasons.begin(),
+                       {.code = "policy.mandatory", .rule = rule.id, .layer = rule.layer, .text = rule.because, .failed = false});
 }
 
 /// The line an action has to cross: the one of its kind, else the one for any kind.
@@ -108,7 +145,7 @@ inline const automation_line* line_for(const bundle::impl& b, std::uint32_t kind
 }
 
 /// Threshold for one candidate now; NaN when nothing usable is certified for it.
-inline double threshold_for(const bundle::impl& b, const frame& f, std::size_t candidate, rung reached) noexcept {
+inline double certified_for(const bundle::impl& b, const frame& f, std::size_t candidate, rung reached) noexcept {
     constexpr double none = std::numeric_limits<double>::quiet_NaN();
     if (reached < rung::cached) return none;
     std::uint32_t kind = no_code;
@@ -116,6 +153,13 @@ inline double threshold_for(const bundle::impl& b, const frame& f, std::size_t c
     const automation_line* line = line_for(b, kind);
     const bool usable = line != nullptr && line->certified && f.now_us >= line->created_at_us && f.now_us < line->expires_at_us;
     return usable ? line->value : none;
+}
+
+/// The same with what the policy asks for: it can ask for more than is certified, never for less.
+inline double threshold_for(const bundle::impl& b, const frame& f, const policy_outcome& policy, std::size_t candidate,
+                            rung reached) noexcept {
+    const double certified = certified_for(b, f, candidate, reached);
+    return std::isnan(certified) ? certified : std::max(certified, policy.threshold[candidate]);
 }
 
 /// The verdict of one candidate: what confidence allows, narrowed by what the policy left.
@@ -147,7 +191,10 @@ inline void explain_confidence(const bundle::impl& b, const frame& f, decision& 
         else
             add_reason(out, "confidence.expired", "The certificate of the threshold does not hold at this time.");
     } else if (!(out.probability > out.threshold)) {
-        add_reason(out, "confidence.below_threshold", "The probability does not exceed the certified threshold.");
+        if (out.probability > certified_for(b, f, out.ranked.front().candidate, out.rung))
+            add_reason(out, "confidence.below_policy_threshold", "The probability does not exceed what the policy asks for.");
+        else
+            add_reason(out, "confidence.below_threshold", "The probability does not exceed the certified threshold.");
     }
 }
 
@@ -173,7 +220,9 @@ inline void explain_score(const bundle::impl& b, workspace::impl& ws, decision& 
 OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const frame& f, workspace::impl& ws,
                                   const circumstances& now, decision& out) {
     const bundle::impl& state = b->state();
-    begin_decision(out, b, f, ws);
+    const policies_in_force policy(state, text_code(*f.task, "client", f.task_row));
+    begin_decision(out, b, policy, f, ws);
+    const std::uint32_t mandatory = policy.mandatory(f, ws);  // before any model, and in every mode
     const std::size_t n = f.size();
     ws.scores.assign(n, 0.0);  // those of the task before this one, also when nothing is scored
     ws.phases.clear();
@@ -181,18 +230,20 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
                       : score_candidates(state, f, ws, now.killed == kill_scope::everything ? rung::human : now.widest, out);
 
     ws.model_scores.assign(ws.scores.begin(), ws.scores.end());
-    state.policy.evaluate(f, ws.policy, ws.outcome, f.catalogue ? &state.policy_ready : nullptr);
+    policy.evaluate(f, ws);
     for (std::size_t i = 0; i < n; ++i) ws.scores[i] += ws.outcome.boost[i];
+    keep_task(out, f, policy, ws);
     order_candidates(ws);
     group_hits(ws, n);
+    diversify(policy, f, ws);
 
     calibrate_candidates(state, ws, out.rung, out.override_probability);
-    if (n > 0) out.threshold = threshold_for(state, f, ws.order[0], out.rung);
-    write_candidates(out, f, ws, state.policy, [&](std::uint32_t i) {
-        return candidate_verdict(state, threshold_for(state, f, i, out.rung), ws.probabilities[i], ws.outcome.allowed[i] != 0,
-                                 ws.outcome.cap[i]);
+    if (n > 0) out.threshold = threshold_for(state, f, ws.outcome, ws.order[0], out.rung);
+    write_candidates(out, f, ws, policy, [&](std::uint32_t i) {
+        return candidate_verdict(state, threshold_for(state, f, ws.outcome, i, out.rung), ws.probabilities[i],
+                                 ws.outcome.allowed[i] != 0, ws.outcome.cap[i]);
     });
-    conclude(out, f, ws, state);
+    conclude(out, f, ws, policy);
     explain_confidence(state, f, out);
     if (out.rung == rung::human) {
         out.proposed = narrower(out.proposed, verdict::escalate);
@@ -201,6 +252,9 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
                    n == 0 ? "No action of the catalogue fits this task; a person decides."
                           : "No machine answer is available; a person decides.");
     }
+    throttle(policy, f, now.limits, ws, out);
+    if (n == 0) explain_task(out, policy, ws.outcome);
+    hand_over(policy, mandatory, out);
     narrow_by_stage(out, state.stage, now.staged, now.killed);
     if (now.explain) explain_score(state, ws, out);
 }

@@ -16,6 +16,7 @@ struct circumstances {
     bool staged = true;
     kill_scope killed = kill_scope::none;
     bool explain = false;
+    limit_counters* limits = nullptr;  ///< null: no limit is reached
 };
 
 /// Decides the frame. Never fails: what cannot be computed narrows the decision and is named in its reasons.

@@ -54,6 +54,8 @@ struct workspace::impl {
     rank_workspace rank;
     policy_workspace policy;
     policy_outcome outcome;
+    policy_outcome overlay_outcome;      ///< of the client's own rules, before they are added to `outcome`
+    std::vector<rule_hit> overlay_hits;  ///< scratch
     generator_workspace generator;
     std::vector<double> model_scores;  ///< per candidate, as ranked by models or baseline
     std::vector<double> scores;        ///< the same with the policy's boosts
@@ -63,7 +65,8 @@ struct workspace::impl {
     std::vector<std::uint32_t> order;       ///< candidates, best first
     std::vector<std::uint32_t> hit_starts;  ///< per candidate + 1, into `hits`
     std::vector<std::uint32_t> hit_fill;    ///< cursor while grouping
-    std::vector<std::uint32_t> hits;        ///< indices into outcome.hits, grouped by candidate
+    std::vector<rule_hit> hits;             ///< of `outcome`, grouped by candidate
+    std::vector<std::uint32_t> left_out;    ///< fields of the task that the policy keeps out of the record
     std::string identity;                   ///< bytes whose hash is the decision's id
 };
 

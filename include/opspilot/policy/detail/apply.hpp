@@ -26,11 +26,20 @@ inline void send(const std::vector<policy_rule>& rules, std::uint32_t r, std::ui
     if (queue == 0 || replaces) queue = r + 1;
 }
 
+/// A limit by itself does nothing; its counters may.
+inline bool idle(const policy_rule& rule, bool failed) noexcept { return rule.effect == policy_effect::limit && !failed; }
+
+inline verdict killed_cap(const policy_rule& rule) noexcept { return rule.whole ? verdict::escalate : verdict::suggest; }
+
+inline void note_once(std::uint32_t r, std::vector<std::uint32_t>& rules) {
+    if (std::find(rules.begin(), rules.end(), r) == rules.end()) rules.push_back(r);
+}
+
 /// What rule `r`, which acts, does to candidate `i`.
 inline void apply_rule(const std::vector<policy_rule>& rules, std::uint32_t r, std::uint32_t i, bool failed,
                        policy_outcome& out) {
     const policy_rule& rule = rules[r];
-    out.hits.push_back({r, i, failed});
+    out.hits.push_back({r, i, failed, idle(rule, failed)});
     const auto cap = [&](verdict v) { out.cap[i] = narrower(out.cap[i], v); };
     if (failed) {
         if (rule.failing == on_error::abstain) return cap(verdict::abstain);
@@ -49,7 +58,13 @@ inline void apply_rule(const std::vector<policy_rule>& rules, std::uint32_t r, s
         case policy_effect::boost: out.boost[i] += rule.by; return;
         case policy_effect::penalise: out.boost[i] -= rule.by; return;
         case policy_effect::pin: out.boost[i] += pin_boost; return;
-        default: return cap(verdict::abstain);  // refused when the document is read
+        case policy_effect::set_threshold: out.threshold[i] = std::max(out.threshold[i], rule.threshold); return;
+        case policy_effect::kill: return cap(killed_cap(rule));
+        case policy_effect::redact: return note_once(r, out.redacted);
+        case policy_effect::limit:
+            if (failed) cap(verdict::suggest);  // as exhausted; whether it is, counters know
+            return;
+        case policy_effect::diversify: return;  // needs the order of all candidates
     }
 }
 
@@ -93,7 +108,8 @@ private:
         out_.hits.resize(before + count);
         rule_hit* to = out_.hits.data() + before;
         cel::detail::each_bit(acting_.data(), words_, [&](std::size_t i) {
-            *to++ = {r, static_cast<std::uint32_t>(first_ + i), (failed_[i / 64] >> (i % 64) & 1) != 0};
+            const bool failed = (failed_[i / 64] >> (i % 64) & 1) != 0;
+            *to++ = {r, static_cast<std::uint32_t>(first_ + i), failed, idle(rules_[r], failed)};
         });
         return true;
     }
@@ -111,6 +127,15 @@ private:
             case policy_effect::boost: return add(rule.by);
             case policy_effect::penalise: return add(-rule.by);
             case policy_effect::pin: return add(pin_boost);
+            case policy_effect::kill: return narrow(killed_cap(rule), acting_);
+            case policy_effect::limit: return narrow(verdict::suggest, failed_);
+            case policy_effect::redact: return note_once(r, out_.redacted);
+            case policy_effect::diversify: return;
+            case policy_effect::set_threshold:
+                return cel::detail::each_bit(acting_.data(), words_, [&](std::size_t i) {
+                    double& least = out_.threshold[first_ + i];
+                    least = std::max(least, rule.threshold);
+                });
             case policy_effect::escalate: narrow(verdict::escalate, acting_); [[fallthrough]];
             case policy_effect::route:
                 if (rule.queue.empty()) return;
@@ -119,8 +144,7 @@ private:
             case policy_effect::forbid:
             case policy_effect::allow_only:
                 for (std::size_t w = 0; w < words_; ++w) forbidden_[w] |= acting_[w];
-                [[fallthrough]];
-            default: return narrow(verdict::abstain, acting_);
+                return narrow(verdict::abstain, acting_);
         }
     }
 
@@ -130,6 +154,16 @@ private:
     cel::detail::plane every_{}, acting_{}, failed_{}, forbidden_{};
     std::array<cel::detail::plane, 5> caps_{};  // per verdict
 };
+
+/// The value of a condition or key for one candidate, or for the task when it reads no candidate.
+inline cel::value run_condition(const cel::detail::program& p, const frame& f, policy_workspace& scratch,
+                                std::size_t candidate = 0) {
+    cel::detail::machine& m = machine_over(f, scratch);
+    m.memory->reset();
+    m.candidate = candidate;
+    m.steps = 0;
+    return cel::detail::run_all(p, m);
+}
 
 /// All rules over all candidates, by columns: block by block, in each in rule order.
 inline void apply_by_columns(const policy_set::impl& set, const frame& f, const cel::detail::prepared_catalogue* ready,
@@ -141,7 +175,8 @@ inline void apply_by_columns(const policy_set::impl& set, const frame& f, const 
         const std::size_t rows = std::min(block_rows, f.size() - first);
         block.begin(first, rows);
         block_effects effects(set.rules, first, rows, out);
-        for (std::uint32_t r = 0; r < set.rules.size(); ++r) effects.apply(r, block.truth(set.rules[r].part));
+        for (std::uint32_t r = 0; r < set.rules.size(); ++r)
+            if (set.rules[r].valid_at(f.now_us)) effects.apply(r, block.truth(set.rules[r].part));
         effects.finish();
     }
 }
@@ -151,6 +186,7 @@ inline void apply_by_machine(const policy_set::impl& set, const frame& f, policy
     const auto candidates = static_cast<std::uint32_t>(f.size());
     cel::detail::machine& m = machine_over(f, scratch);
     for (std::uint32_t r = 0; r < set.rules.size(); ++r) {
+        if (!set.rules[r].valid_at(f.now_us)) continue;
         const cel::detail::program& p = set.rules[r].condition;
         const auto apply = [&](std::uint32_t i, const cel::value& v) {
             const bool failed = !v.is(cel::kind::boolean);
@@ -169,6 +205,33 @@ inline void apply_by_machine(const policy_set::impl& set, const frame& f, policy
             apply(i, m.registers[p.result]);
         }
     }
+}
+
+/// A task without candidates: escalations and routes of the task alone name their queue, and what may have to be left out of the
+/// record is left out. The machine, since there is nothing to do at once.
+inline void apply_to_task(const policy_set::impl& set, const frame& f, policy_workspace& scratch, policy_outcome& out) {
+    for (std::uint32_t r = 0; r < set.rules.size(); ++r) {
+        const policy_rule& rule = set.rules[r];
+        if (!rule.valid_at(f.now_us)) continue;
+        if (!rule.of_task()) {
+            if (rule.effect == policy_effect::redact) note_once(r, out.redacted);
+            continue;
+        }
+        const cel::value holds = run_condition(rule.condition, f, scratch);
+        const bool failed = !holds.is(cel::kind::boolean);
+        if (!acts(rule, holds.is_true(), failed)) continue;
+        out.task_hits.push_back({r, 0, failed, idle(rule, failed)});
+        if (rule.effect == policy_effect::redact) note_once(r, out.redacted);
+        const bool sends = rule.effect == policy_effect::escalate || (rule.effect == policy_effect::route && !failed);
+        if (sends && !rule.queue.empty()) send(set.rules, r, out.task_queue);
+    }
+}
+
+/// 1 + the first rule of the mandatory layer that acts for the task, 0 when none does.
+inline std::uint32_t first_mandatory(const policy_set::impl& set, const frame& f, policy_workspace& scratch) {
+    for (std::uint32_t r = 0; r < set.rules.size() && set.rules[r].layer == policy_layer::mandatory; ++r)
+        if (set.rules[r].valid_at(f.now_us) && !run_condition(set.rules[r].condition, f, scratch).is_false()) return r + 1;
+    return 0;
 }
 
 }  // namespace opspilot::detail

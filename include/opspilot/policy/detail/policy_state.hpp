@@ -7,6 +7,7 @@
 
 #include "opspilot/policy/detail/columns/kernel.hpp"
 #include "opspilot/policy/detail/columns/scratch.hpp"
+#include "opspilot/policy/detail/repeats.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 #include "opspilot/policy/policy.hpp"
 
@@ -16,12 +17,14 @@ struct policy_set::impl : detail::policy_parts {
     schema fields;
     std::string identity;        ///< SHA-256 hex of the documents in order of layers
     cel::detail::graph columns;  ///< all conditions
+    bool diversifies = false;    ///< some rule does
 };
 
 struct policy_workspace::impl {
     cel::detail::machine machine;
     cel::arena memory{std::size_t{16} << 20};
     cel::detail::column_scratch columns;
+    detail::repeat_counter repeats;
     const cel::detail::column_kernel* kernel = cel::detail::column_kernels().front();  ///< null: the scalar machine
 };
 

@@ -7,41 +7,25 @@
 #include <charconv>
 #include <utility>
 
+#include "opspilot/base/hash.hpp"
 #include "opspilot/base/text.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/effects.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 
 namespace opspilot::detail {
 
-inline constexpr std::array<effect_traits, 14> effect_table{{
-    {"forbid", true, true, true, false, false},
-    {"allow_only", true, true, true, false, false},
-    {"require_approval", true, true, false, false, false},
-    {"escalate", true, true, false, true, false},
-    {"suggest_only", true, true, false, false, false},
-    {"boost", true, false, true, false, true},
-    {"penalise", true, false, true, false, true},
-    {"pin", true, false, true, false, false},
-    {"route", true, false, false, true, false},
-    {"limit", false, true, false, false, false},
-    {"redact", false, true, false, false, false},
-    {"set_threshold", false, true, false, false, false},
-    {"diversify", false, false, true, false, false},
-    {"kill", false, true, false, false, false},
-}};
-
-inline constexpr std::array<std::string_view, 14> effect_names{
-    "forbid", "allow_only", "require_approval", "escalate",      "suggest_only", "boost", "penalise", "pin",
-    "route",  "limit",      "redact",           "set_threshold", "diversify",    "kill"};
-inline constexpr std::array<std::string_view, 3> layer_names{"compliance", "client", "business"};
+inline constexpr std::array<std::string_view, 4> layer_names{"mandatory", "compliance", "client", "business"};
+inline constexpr std::array<std::string_view, 4> layer_choices{"compliance", "client", "business", "mandatory"};
+inline constexpr std::array<std::string_view, 2> kill_scopes{"auto", "all"};
 inline constexpr std::array<std::string_view, 2> on_error_names{"abstain", "skip"};
 inline constexpr std::array<std::string_view, 5> verdict_names{"abstain", "escalate", "suggest", "require_approval",
                                                                "auto_execute"};
 inline constexpr std::array<std::string_view, 3> invariant_verdicts{"suggest", "require_approval", "auto_execute"};
 
 inline constexpr std::array<document_field, 7> policy_fields{{
-    {"layer", json_kind::text, true, "which layer the rules belong to: compliance, client or business", layer_names},
+    {"layer", json_kind::text, true, "which layer the rules belong to: mandatory, compliance, client or business", layer_choices},
     {"version", json_kind::text, true, "version of this document, recorded with every decision", {}},
     {"name", json_kind::text, false, "what the document is called", {}},
     {"description", json_kind::text, false, "what the document is for", {}},
@@ -49,7 +33,7 @@ inline constexpr std::array<document_field, 7> policy_fields{{
     {"invariants", json_kind::array, false, "what no decision may ever do", {}},
     {"tests", json_kind::array, false, "examples that must hold", {}},
 }};
-inline constexpr std::array<document_field, 15> rule_fields{{
+inline constexpr std::array<document_field, 18> rule_fields{{
     {"id", json_kind::text, true, "name of the rule, unique over all layers", {}},
     {"when", json_kind::text, true, "condition in CEL over task, action, candidate and now", {}},
     {"effect", json_kind::text, true, "what happens when the condition holds", effect_names},
@@ -59,12 +43,15 @@ inline constexpr std::array<document_field, 15> rule_fields{{
     {"locked", json_kind::boolean, false, "no lower layer may have a rule of this id", {}},
     {"on_error", json_kind::text, false, "when the condition cannot be evaluated: abstain, or skip where the effect allows it",
      on_error_names},
-    {"key", json_kind::text, false, "of limit: what is counted", {}},
+    {"key", json_kind::text, false, "of limit: an expression in CEL, whose values are counted each by itself", {}},
     {"count", json_kind::integer, false, "of limit: how many", {}},
-    {"per", json_kind::text, false, "of limit: in which time", {}},
-    {"value", json_kind::number, false, "of set_threshold: the threshold", {}},
-    {"field", json_kind::text, false, "of redact and diversify: the field", {}},
+    {"per", json_kind::text, false, "of limit: in which time, such as 1h or 30m", {}},
+    {"value", json_kind::number, false, "of set_threshold: automation needs a probability above it", {}},
+    {"field", json_kind::text, false, "of redact: what is left out of records; of diversify: whose values are counted", {}},
     {"at_most", json_kind::integer, false, "of diversify: how many per value", {}},
+    {"scope", json_kind::text, false, "of kill: auto for automation, all for every machine answer", kill_scopes},
+    {"valid_from", json_kind::text, false, "RFC 3339 time from which the rule acts", {}},
+    {"valid_until", json_kind::text, false, "RFC 3339 time at which the rule stops acting", {}},
     {"description", json_kind::text, false, "notes for authors", {}},
 }};
 inline constexpr std::array<document_field, 4> invariant_fields{{
@@ -84,17 +71,15 @@ inline constexpr std::array<document_field, 5> test_fields{{
     {"expect", json_kind::object, true, "what must come out", {}},
     {"description", json_kind::text, false, "what the test is about", {}},
 }};
-inline constexpr std::array<document_field, 5> expect_fields{{
+inline constexpr std::array<document_field, 6> expect_fields{{
     {"verdict", json_kind::text, false, "the widest verdict the rules leave", verdict_names},
     {"rule", json_kind::text, false, "a rule that must have acted", {}},
     {"allowed", json_kind::boolean, false, "whether the candidate is allowed", {}},
     {"queue", json_kind::text, false, "the queue it goes to", {}},
     {"boost", json_kind::number, false, "what is added to the score", {}},
+    {"threshold", json_kind::number, false, "the threshold that the rules ask for", {}},
 }};
 
-OPSPILOT_INLINE const effect_traits& traits_of(policy_effect effect) noexcept {
-    return effect_table[static_cast<std::size_t>(effect)];
-}
 OPSPILOT_INLINE std::string_view name(policy_layer layer) noexcept { return layer_names[static_cast<std::size_t>(layer)]; }
 
 OPSPILOT_INLINE std::optional<verdict> verdict_named(std::string_view wanted) noexcept {
@@ -129,6 +114,7 @@ public:
         policy_document d;
         d.name = given_.name;
         d.text = given_.text;
+        d.sha256 = sha256_hex(given_.text);
         d.version = text_or(node, "version", "");
         const std::string layer = text_or(node, "layer", "business");
         d.layer = static_cast<policy_layer>(std::find(layer_names.begin(), layer_names.end(), layer) - layer_names.begin());
@@ -218,25 +204,14 @@ private:
     /// JSON text.
     bool condition(const std::string& source, const std::string& at, std::string_view id, cel::detail::program& out,
                    std::uint32_t* part) {
+        cel::detail::checked c;
         const std::string pointer = at + "/when";
+        if (!expression(source, pointer, id, c, out)) return false;
         bool fine = true;
         const auto place = [&](const cel::detail::problem& p, bool is_error) {
             log_.add(is_error, p.code, id, p.message, where(id, places_.inside(pointer, p.offset)), p.hint);
             fine = fine && !is_error;
         };
-        cel::detail::checked c;
-        cel::detail::parse_limits limits;
-        limits.macro_nesting = 2;
-        if (const auto wrong = cel::detail::parse(source, limits, c.ast)) {
-            place(*wrong, true);
-            return false;
-        }
-        cel::detail::environment env;
-        env.records = &schema_;
-        cel::detail::check(c, env);
-        if (c.ok()) out = cel::detail::lower(c, {}, &strings_, true);
-        for (const cel::detail::remark& r : c.remarks) place(r.what, r.is_error);
-        if (!fine) return false;
         const cel::detail::type_id type = c.types.back();
         if (type != cel::detail::types::boolean && type != cel::detail::types::dyn) {
             place({"policy.condition_type", fmt::format("a condition is a bool, this is {}", c.pool.text(type)),
@@ -248,6 +223,45 @@ private:
         if (fine && part != nullptr) *part = columns_.add(c);
         return fine;
     }
+
+    /// Parses, checks and compiles what stands at `pointer`.
+    bool expression(const std::string& source, const std::string& pointer, std::string_view id, cel::detail::checked& c,
+                    cel::detail::program& out) {
+        bool fine = true;
+        const auto place = [&](const cel::detail::problem& p, bool is_error) {
+            log_.add(is_error, p.code, id, p.message, where(id, places_.inside(pointer, p.offset)), p.hint);
+            fine = fine && !is_error;
+        };
+        cel::detail::parse_limits limits;
+        limits.macro_nesting = 2;
+        if (const auto wrong = cel::detail::parse(source, limits, c.ast)) {
+            place(*wrong, true);
+            return false;
+        }
+        cel::detail::environment env;
+        env.records = &schema_;
+        cel::detail::check(c, env);
+        if (c.ok()) out = cel::detail::lower(c, {}, &strings_, true);
+        for (const cel::detail::remark& r : c.remarks) place(r.what, r.is_error);
+        return fine;
+    }
+
+    /// What a limit counts by.
+    void key(const std::string& source, const std::string& at, policy_rule& r, bool& fine) {
+        cel::detail::checked c;
+        if (!expression(source, at + "/key", r.id, c, r.key)) {
+            fine = false;
+            return;
+        }
+        namespace t = cel::detail::types;
+        const cel::detail::type_id type = c.types.back();
+        if (type == t::text || type == t::integer || type == t::uinteger || type == t::boolean || type == t::dyn) return;
+        report("policy.key_type", r.id, at + "/key",
+               fmt::format("a key is a string, an int or a bool, this is {}", c.pool.text(type)),
+               "name the field whose values are counted, such as task.customer");
+        fine = false;
+    }
+
     template <class F>
     static void constant_condition(const cel::detail::program& p, const std::string& source, F&& place) {
         const cel::value& v = p.constants[p.code[p.result].a];
@@ -288,10 +302,12 @@ private:
             if (r.because.find_first_not_of(" \t\n") == std::string::npos)
                 wrong("policy.no_reason", "because", "a rule needs a reason", "say why, for the person who reads the decision");
             duplicate(r, at, fine);
-            parameters(r, node, wrong);
+            parameter_reader(r, node, schema_, wrong).read();
+            if (r.effect == policy_effect::limit && node.contains("key")) key(text_or(node, "key", ""), at, r, fine);
         }
         if (node.contains("when") && node["when"].is_string() && !r.when.empty()) {
             fine = condition(r.when, at, id, r.condition, &r.part) && fine;
+            if (fine && layer_ == policy_layer::mandatory) mandatory(r, at, fine);
             if (fine) lint(r, at);
         } else if (fine) {
             wrong("policy.empty_condition", "when", "the condition is empty", "write when the rule applies");
@@ -314,39 +330,22 @@ private:
                "give one of them another id");
     }
 
-    /// What an effect takes besides its condition.
-    template <class F>
-    void parameters(const policy_rule& r, const json& node, F&& wrong) {
-        const effect_traits& t = traits_of(r.effect);
-        if (!t.available) {
-            std::vector<std::string_view> known;
-            for (const effect_traits& e : effect_table)
-                if (e.available) known.push_back(e.name);
-            wrong("policy.effect_unavailable", "effect", fmt::format("effect '{}' is not available yet", t.name),
-                  fmt::format("available: {}", fmt::join(known, ", ")));
-            return;
-        }
-        for (const char* key : {"key", "count", "per", "value", "field", "at_most"})
-            if (node.contains(key))
-                wrong("policy.unused_parameter", key, fmt::format("'{}' means nothing to effect '{}'", key, t.name),
-                      "take it out");
-        if (node.contains("queue") && !t.takes_queue)
-            wrong("policy.unused_parameter", "queue", fmt::format("'queue' means nothing to effect '{}'", t.name),
-                  "use escalate or route");
-        if (node.contains("by") && !t.takes_by)
-            wrong("policy.unused_parameter", "by", fmt::format("'by' means nothing to effect '{}'", t.name),
-                  "use boost or penalise");
-        if (r.effect == policy_effect::route && r.queue.empty())
-            wrong("policy.no_queue", "effect", "effect 'route' needs a queue", "add \"queue\": \"…\"");
-        if (node.contains("queue") && r.queue.empty())
-            wrong("policy.no_queue", "queue", "the queue has no name", "name it or take it out");
-        if (t.takes_by && !(r.by > 0 && r.by <= 1e6))
-            wrong("policy.bad_amount", node.contains("by") ? "by" : "effect",
-                  fmt::format("effect '{}' needs 'by' above 0 and at most 1,000,000", t.name), "add \"by\": 0.1");
-        if (r.failing == on_error::skip && t.narrowing)
-            wrong("policy.cannot_skip", "on_error",
-                  fmt::format("an error in a '{}' rule cannot be skipped: it would widen the decision", t.name),
-                  "leave on_error out, or use abstain");
+    /// The mandatory layer holds without models, candidates and catalogue, so it reads the task alone and sends it to people.
+    void mandatory(const policy_rule& r, const std::string& at, bool& fine) {
+        const auto wrong = [&](const char* key, std::string message, std::string hint) {
+            report("policy.mandatory", r.id, fmt::format("{}/{}", at, key), std::move(message), std::move(hint));
+            fine = false;
+        };
+        if (r.effect != policy_effect::escalate || r.queue.empty())
+            wrong("effect", "a rule of the mandatory layer escalates to a queue",
+                  "use \"effect\": \"escalate\" with a queue, or put the rule into the compliance layer");
+        if (!r.of_task())
+            wrong("when", "a rule of the mandatory layer reads the task alone: it must hold where there is no candidate",
+                  "test fields of the task, or put the rule into the compliance layer");
+        if (r.failing != on_error::by_effect)
+            wrong("on_error", "a rule of the mandatory layer that fails escalates, and nothing else", "leave on_error out");
+        if (r.valid_until_us != std::numeric_limits<std::int64_t>::max())
+            wrong("valid_until", "a rule of the mandatory layer does not end by itself", "take the rule out when it is over");
     }
 
     void lint(const policy_rule& r, const std::string& at) {
@@ -359,6 +358,9 @@ private:
                      fmt::format("the condition reads only the task, so '{}' treats every candidate alike", t.name),
                      where(r.id, places_.inside(at + "/when", 0)),
                      t.narrowing ? "test a field of the action, or escalate the task" : "test a field of the action");
+        if (r.effect == policy_effect::limit && r.key.code.empty())
+            log_.add(false, "policy.limit_without_key", r.id, "the limit has no key: all tasks of all clients share one count",
+                     where(r.id, places_.key(at)), "add \"key\": \"task.client\", or leave it if that is meant");
     }
 
     void invariant(json& node, const std::string& at) {
@@ -392,6 +394,7 @@ private:
         if (expect.contains("verdict")) t.verdict = verdict_named(expect["verdict"].get<std::string>());
         if (expect.contains("allowed")) t.allowed = expect["allowed"].get<bool>();
         if (expect.contains("boost")) t.boost = expect["boost"].get<double>();
+        if (expect.contains("threshold")) t.threshold = expect["threshold"].get<double>();
         if (expect.contains("rule")) t.rule = expect["rule"].get<std::string>();
         if (expect.contains("queue")) t.queue = expect["queue"].get<std::string>();
         if (const auto now = node.find("now"); now != node.end()) {

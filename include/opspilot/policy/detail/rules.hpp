@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,7 +19,7 @@
 
 namespace opspilot::detail {
 
-enum class policy_layer : std::uint8_t { compliance, client, business };
+enum class policy_layer : std::uint8_t { mandatory, compliance, client, business };
 
 enum class policy_effect : std::uint8_t {
     forbid,
@@ -30,7 +31,6 @@ enum class policy_effect : std::uint8_t {
     penalise,
     pin,
     route,
-    // Part of the format, not evaluated here yet; documents that use them are refused.
     limit,
     redact,
     set_threshold,
@@ -38,14 +38,27 @@ enum class policy_effect : std::uint8_t {
     kill,
 };
 
+/// What rules of some effects say beside their condition; a bit each.
+enum effect_parameter : std::uint16_t {
+    takes_nothing = 0,
+    takes_queue = 1,
+    takes_by = 2,
+    takes_key = 4,
+    takes_count = 8,
+    takes_per = 16,
+    takes_value = 32,
+    takes_field = 64,
+    takes_at_most = 128,
+    takes_scope = 256,
+};
+
 /// What is true of an effect whatever the rule.
 struct effect_traits {
     std::string_view name;
-    bool available = true;
     bool narrowing = true;       ///< acts when its condition fails; may not be skipped on error
     bool per_candidate = false;  ///< tells candidates apart; a condition on the task alone is probably a mistake
-    bool takes_queue = false;
-    bool takes_by = false;
+    std::uint16_t takes = takes_nothing;
+    std::uint16_t needs = takes_nothing;
 };
 [[nodiscard]] const effect_traits& traits_of(policy_effect effect) noexcept;
 
@@ -57,10 +70,24 @@ struct policy_rule {
     policy_layer layer = policy_layer::business;
     on_error failing = on_error::by_effect;
     bool locked = false;
+    bool whole = false;  ///< of kill: every machine answer, not only automation
     double by = 0;
+    double threshold = 0;     ///< of set_threshold
+    std::int64_t count = 0;   ///< of limit and diversify
+    std::int64_t per_us = 0;  ///< of limit
+    schema::path field;       ///< of redact and diversify
+    std::int64_t valid_from_us = std::numeric_limits<std::int64_t>::min();
+    std::int64_t valid_until_us = std::numeric_limits<std::int64_t>::max();  ///< the first microsecond that it is not
     std::uint32_t document = 0;
     cel::detail::program condition;  ///< for the scalar machine
     std::uint32_t part = 0;          ///< the same, of the graph of all rules
+    cel::detail::program key;        ///< of limit: what is counted; without code: everything together
+
+    [[nodiscard]] bool valid_at(std::int64_t now_us) const noexcept { return now_us >= valid_from_us && now_us < valid_until_us; }
+    /// Whether its condition needs no candidate.
+    [[nodiscard]] bool of_task() const noexcept {
+        return (condition.reads & (cel::detail::reads_action | cel::detail::reads_candidate)) == 0;
+    }
 };
 
 /// "When this holds, the verdict is never as wide as that."
@@ -78,12 +105,12 @@ struct policy_test {
     std::int64_t now_us = 0;
     std::optional<opspilot::verdict> verdict;
     std::optional<bool> allowed;
-    std::optional<double> boost;
+    std::optional<double> boost, threshold;
     std::optional<std::string> rule, queue;
 };
 
 struct policy_document {
-    std::string name, text, version;
+    std::string name, text, version, sha256;
     policy_layer layer = policy_layer::business;
 };
 
@@ -114,7 +141,7 @@ private:
 void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
                           cel::detail::graph_builder& columns, finding_log& log);
 
-/// Name of a layer: "compliance", "client", "business".
+/// Name of a layer: "mandatory", "compliance", "client", "business".
 [[nodiscard]] std::string_view name(policy_layer layer) noexcept;
 [[nodiscard]] std::optional<verdict> verdict_named(std::string_view name) noexcept;
 

@@ -93,8 +93,8 @@ inline constexpr std::array core_functions{
 OPSPILOT_INLINE std::span<const overload> overloads() noexcept {
     static const std::vector<overload> all = [] {
         std::vector<overload> table(core_functions.begin(), core_functions.end());
-        for (const auto library :
-             {string_functions(), format_functions(), math_functions(), optional_functions(), encoder_functions()})
+        for (const auto library : {string_functions(), format_functions(), math_functions(), optional_functions(),
+                                   encoder_functions(), word_functions()})
             table.insert(table.end(), library.begin(), library.end());
         return table;
     }();

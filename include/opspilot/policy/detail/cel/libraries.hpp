@@ -18,6 +18,8 @@ namespace opspilot::cel::detail {
 [[nodiscard]] std::span<const overload> optional_functions() noexcept;
 /// base64.encode and base64.decode.
 [[nodiscard]] std::span<const overload> encoder_functions() noexcept;
+/// text.mentions(words), of our own: words and phrases in any language, for rules about what people write.
+[[nodiscard]] std::span<const overload> word_functions() noexcept;
 
 }  // namespace opspilot::cel::detail
 
@@ -27,4 +29,5 @@ namespace opspilot::cel::detail {
 #include "opspilot/policy/detail/cel/math-inl.hpp"
 #include "opspilot/policy/detail/cel/optionals-inl.hpp"
 #include "opspilot/policy/detail/cel/strings-inl.hpp"
+#include "opspilot/policy/detail/cel/words-inl.hpp"
 #endif

@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/cel/words-inl.hpp"

@@ -1,0 +1,312 @@
+// Policies published while an engine decides: whole or not at all, undone in one call, for one client or all.
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "catch.hpp"
+#include "opspilot/audit/record.hpp"
+#include "world.hpp"
+
+using namespace opspilot;
+using world::now_us;
+
+namespace {
+
+constexpr std::string_view clear_case = R"([{"id": "refund_full", "match": 3}, {"id": "ask_receipt", "match": 0.1}])";
+constexpr std::string_view plain_task = R"({"id": "t", "client": "acme", "intent": "refund", "amount": 100})";
+
+std::string layer(std::string_view name, std::string_view rules) {
+    return fmt::format(R"({{"layer": "{}", "version": "9", "rules": [{}]}})", name, rules);
+}
+std::string rule(std::string_view id, std::string_view when, std::string_view more) {
+    return fmt::format(R"({{"id": "{}", "when": "{}", "because": "b", {}}})", id, when, more);
+}
+
+struct desk {
+    engine e{world::load()};
+    workspace ws;
+    decision d;
+
+    status publish(const std::vector<policy_set::document>& documents) {
+        return e.publish({.policy = std::span(documents), .overlays = {}}, now_us);
+    }
+    status overlay(const std::string& client, std::optional<std::string_view> document) {
+        const std::vector<policy_change::overlay> one{{client, document}};
+        return e.publish({.policy = {}, .overlays = one}, now_us);
+    }
+    const decision& decide(std::string_view task = plain_task, std::string_view candidates = clear_case) {
+        const status done = e.decide(task, candidates, now_us, ws, d);
+        INFO((done ? std::string() : done.error().text()));
+        REQUIRE(done.ok());
+        return d;
+    }
+    [[nodiscard]] bool has_reason(std::string_view code, std::string_view of_rule = {}) const {
+        for (const reason& r : d.reasons)
+            if (r.code == code && (of_rule.empty() || r.rule == of_rule)) return true;
+        return false;
+    }
+};
+
+}  // namespace
+
+TEST_CASE("published policies decide from the next decision on, and one call undoes it") {
+    desk k;
+    CHECK(k.decide().verdict == verdict::auto_execute);
+    const std::string before = k.d.versions().policy, id = k.d.id, model = k.d.versions().model;
+    const std::string stricter =
+        layer("compliance", rule("no-refunds", "action.kind == 'refund'", R"("effect": "require_approval")"));
+    REQUIRE(k.publish({{"a.json", stricter}}).ok());
+    CHECK(k.decide().verdict == verdict::require_approval);
+    CHECK(k.d.versions().policy != before);
+    CHECK(k.d.versions().model == model);
+    CHECK(k.d.versions().bundle == k.e.current()->fingerprint());
+    CHECK(k.d.id != id);  // another policy, another decision
+    CHECK(k.e.current()->packed() == world::load()->packed());
+    const auto layers = k.e.layers();
+    REQUIRE(layers.size() == 1);
+    CHECK(layers[0].layer == "compliance");
+    CHECK(layers[0].version == "9");
+    CHECK(layers[0].published_us == now_us);
+    REQUIRE(k.e.rollback().ok());
+    CHECK(k.decide().verdict == verdict::auto_execute);
+    CHECK(k.d.versions().policy == before);
+    CHECK(k.d.id == id);
+    for (const auto& l : k.e.layers()) CHECK(l.published_us == 0);
+}
+
+TEST_CASE("what is wrong is not published") {
+    desk k;
+    k.decide();
+    const std::string before = k.d.versions().policy;
+    const auto refused = [&](const std::string& document) {
+        const status done = k.publish({{"a.json", document}});
+        REQUIRE_FALSE(done.ok());
+        CHECK(k.decide().versions().policy == before);
+        return done.error();
+    };
+    CHECK(refused("{").code == "policy.json_syntax");
+    CHECK(refused(layer("compliance", rule("r", "task.amout > 1.0", R"("effect": "forbid")"))).code == "policy.unknown_field");
+    const error failed = refused(R"({"layer": "client", "version": "1",
+        "rules": [{"id": "r", "when": "task.intent == 'refund'", "effect": "forbid", "because": "b"}],
+        "tests": [{"task": {"intent": "refund"}, "expect": {"allowed": true}}]})");
+    CHECK(failed.code == "policy.test_failed");
+    CHECK(failed.where == "document 'a.json' /tests/0");
+    CHECK_FALSE(k.e.rollback().ok());  // nothing was published
+}
+
+TEST_CASE("an overlay narrows for its client alone, and its records name it") {
+    desk k;
+    k.decide();
+    const std::string before = k.d.versions().policy;
+    const std::string own =
+        layer("client", rule("acme-approves", "action.kind == 'refund'", R"("effect": "require_approval")") + "," +
+                            rule("acme-route", "task.intent == 'refund'", R"("effect": "route", "queue": "acme-desk")"));
+    REQUIRE(k.overlay("acme", own).ok());
+    CHECK(k.decide().verdict == verdict::require_approval);
+    CHECK(k.d.queue == "acme-desk");
+    CHECK(k.d.versions().policy != before);
+    const auto reasons = k.d.reasons_of(k.d.ranked[0]);
+    REQUIRE(reasons.size() == 2);
+    CHECK(reasons[0].rule == "acme-approves");
+    CHECK(reasons[0].layer == "client");
+    std::string line;
+    k.d.write_record(line);
+    CHECK(line.find(k.d.versions().policy) != std::string::npos);
+    CHECK(k.decide(R"({"id": "t", "client": "other", "intent": "refund", "amount": 100})").verdict == verdict::auto_execute);
+    CHECK(k.d.versions().policy == before);
+    CHECK(k.decide(R"({"id": "t", "intent": "refund", "amount": 100})").verdict == verdict::auto_execute);
+
+    // The bundle's policy changes below it; it stays. Taken away, it is gone.
+    REQUIRE(k.publish({{"b.json", layer("business", rule("b", "action.kind == 'ask'", R"("effect": "pin")"))}}).ok());
+    CHECK(k.decide().action == "ask_receipt");
+    CHECK(k.decide(plain_task, R"([{"id": "refund_full", "match": 3}])").verdict != verdict::auto_execute);
+    CHECK(k.d.reasons_of(k.d.ranked[0])[0].rule == "acme-approves");
+    REQUIRE(k.overlay("acme", std::nullopt).ok());
+    k.decide(plain_task, R"([{"id": "refund_full", "match": 3}])");
+    CHECK(k.d.ranked[0].reasons == 0);
+}
+
+TEST_CASE("no overlay widens what the bundle's rules narrow, and none hides behind an id") {
+    desk k;
+    const auto refused = [&](const std::string& document) { return k.overlay("acme", document).error().code; };
+    CHECK(refused(layer("client", rule("fraud-to-human", "task.intent == 'other'", R"("effect": "suggest_only")"))) ==
+          "policy.locked");
+    CHECK(refused(layer("client", rule("big-refund", "task.intent == 'other'", R"("effect": "suggest_only")"))) ==
+          "policy.duplicate_rule");
+    CHECK(refused(layer("compliance", rule("x", "task.intent == 'other'", R"("effect": "suggest_only")"))) ==
+          "policy.overlay_layer");
+    CHECK(k.overlay("", layer("client", "")).error().code == "usage.overlay_client");
+
+    // Boosts, pins and routes of a client leave fraud where it is: with people.
+    REQUIRE(
+        k.overlay("acme", layer("client", rule("pin", "action.kind == 'block'", R"("effect": "pin")") + "," +
+                                              rule("route", "task.intent == 'fraud'", R"("effect": "route", "queue": "mine")")))
+            .ok());
+    k.decide(R"({"client": "acme", "intent": "fraud", "amount": 100})", {});
+    CHECK(k.d.verdict == verdict::escalate);
+    CHECK(k.d.queue == "trust");
+    // A later policy of the bundle may not take an id that an overlay has.
+    CHECK(k.publish({{"c.json", layer("compliance", rule("pin", "task.intent == 'fraud'", R"("effect": "escalate")"))}})
+              .error()
+              .code == "policy.duplicate_rule");
+}
+
+TEST_CASE("a limit throttles what would have been done, and swaps are no fresh start") {
+    desk k;
+    const std::string two_an_hour = layer(
+        "client", rule("two", "action.kind == 'refund'", R"("effect": "limit", "key": "task.client", "count": 2, "per": "1h")"));
+    REQUIRE(k.publish({{"a.json", two_an_hour}}).ok());
+    CHECK(k.decide().verdict == verdict::auto_execute);
+    CHECK(k.d.ranked[0].reasons == 0);  // a limit that is not reached is no reason
+    // Asking for suggestions only takes nothing.
+    workspace other;
+    decision low;
+    REQUIRE(k.e.decide(plain_task, clear_case, now_us, other, low, {.widest = rung::baseline}).ok());
+    CHECK(k.decide().verdict == verdict::auto_execute);
+    CHECK(k.decide().verdict == verdict::suggest);
+    CHECK(k.has_reason("throttled", "two"));
+    CHECK(k.d.ranked[0].decided == verdict::suggest);
+    REQUIRE(k.publish({{"a.json", two_an_hour}, {"b.json", layer("business", "")}}).ok());
+    CHECK(k.decide().verdict == verdict::suggest);
+    CHECK(k.decide(R"({"client": "other", "intent": "refund", "amount": 100})").verdict == verdict::auto_execute);
+    // Half an hour gives one back.
+    REQUIRE(k.e.decide(plain_task, clear_case, now_us + 1'800'000'000, k.ws, k.d).ok());
+    CHECK(k.d.verdict == verdict::auto_execute);
+
+    // In a batch the same counts hold, in order.
+    desk b;
+    REQUIRE(b.publish({{"a.json", two_an_hour}}).ok());
+    std::vector<verdict> got;
+    const std::string tasks = fmt::format("[{0}, {0}, {0}]", plain_task);
+    const std::string rows =
+        R"([{"task_index": 0, "id": "refund_full", "match": 3}, {"task_index": 0, "id": "ask_receipt", "match": 0.1},
+        {"task_index": 1, "id": "refund_full", "match": 3}, {"task_index": 1, "id": "ask_receipt", "match": 0.1},
+        {"task_index": 2, "id": "refund_full", "match": 3}, {"task_index": 2, "id": "ask_receipt", "match": 0.1}])";
+    REQUIRE(b.e.decide_batch({.json = tasks}, {.json = rows}, now_us, b.ws,
+                             [&](std::size_t, const decision& d) {
+                                 got.push_back(d.verdict);
+                                 return true;
+                             })
+                .ok());
+    CHECK(got == std::vector<verdict>{verdict::auto_execute, verdict::auto_execute, verdict::suggest});
+}
+
+TEST_CASE("a policy can ask for more than is certified, and never for less") {
+    desk k;
+    k.decide();
+    const double p = k.d.probability;
+    REQUIRE(p > 0.9);
+    const auto threshold = [&](double value) {
+        const std::string more = fmt::format(R"("effect": "set_threshold", "value": {})", value);
+        REQUIRE(k.publish({{"a.json", layer("client", rule("t", "action.kind == 'refund'", more))}}).ok());
+        k.decide();
+        return k.d.threshold;
+    };
+    CHECK(threshold(0.5) == 0.9);
+    CHECK(k.d.verdict == verdict::auto_execute);
+    CHECK(threshold(1.0) == 1.0);
+    CHECK(k.d.verdict == verdict::suggest);
+    CHECK(k.has_reason("confidence.below_policy_threshold"));
+}
+
+TEST_CASE("redacted fields stay out of the record") {
+    desk k;
+    const auto line = [&](std::string_view task) {
+        k.decide(task);
+        std::string out;
+        k.d.write_record(out);
+        return out;
+    };
+    CHECK(line(plain_task).find("\"amount\":100") != std::string::npos);
+    REQUIRE(k.publish({{"a.json",
+                        layer("client", rule("r", "task.intent == 'refund'", R"("effect": "redact", "field": "task.amount")"))}})
+                .ok());
+    CHECK(line(plain_task).find("\"amount\"") == std::string::npos);
+    CHECK(line(plain_task).find("\"intent\":\"refund\"") != std::string::npos);
+    CHECK(line(R"({"intent": "billing", "amount": 100})").find("\"amount\":100") != std::string::npos);
+}
+
+TEST_CASE("the mandatory layer decides before any model, in every mode") {
+    desk k;
+    const std::string mandatory =
+        layer("mandatory", rule("person", "has(task.text) && task.text.mentions(['agent', 'human being', 'mitarbeiter'])",
+                                R"("effect": "escalate", "queue": "front-desk")"));
+    const std::string wide =
+        layer("business", rule("pin", "action.kind == 'refund'", R"("effect": "pin")") + "," +
+                              rule("away", "action.kind == 'refund'", R"("effect": "escalate", "queue": "else")") + "," +
+                              rule("none", "task.intent == 'billing'", R"("effect": "forbid")"));
+    REQUIRE(k.publish({{"m.json", mandatory}, {"w.json", wide}}).ok());
+    constexpr std::string_view asks = R"({"client": "acme", "intent": "refund", "amount": 100, "text": "An AGENT, please"})";
+    constexpr std::string_view forbidden = R"({"client": "acme", "intent": "billing", "amount": 100, "text": "mitarbeiter!"})";
+    constexpr std::string_view nothing_fits = R"({"client": "acme", "intent": "other", "text": "a human being"})";
+    for (const kill_scope killed : {kill_scope::none, kill_scope::automation, kill_scope::everything}) {
+        k.e.kill(killed);
+        for (const rung widest : {rung::full, rung::cached, rung::linear, rung::baseline, rung::human})
+            for (const auto& [task, candidates] :
+                 {std::pair{asks, clear_case}, {forbidden, clear_case}, {nothing_fits, std::string_view{}}}) {
+                REQUIRE(k.e.decide(task, candidates, now_us, k.ws, k.d, {.widest = widest}).ok());
+                CHECK(k.d.verdict == verdict::escalate);
+                CHECK(k.d.queue == "front-desk");
+                REQUIRE_FALSE(k.d.reasons.empty());
+                CHECK(k.d.reasons[0].code == "policy.mandatory");
+                CHECK(k.d.reasons[0].rule == "person");
+            }
+    }
+    k.e.kill(kill_scope::none);
+    CHECK(k.decide(R"({"intent": "refund", "amount": 100, "text": "travel agency"})").queue == "else");
+}
+
+TEST_CASE("diversity changes the order, not what is allowed") {
+    desk k;
+    REQUIRE(k.publish({{"a.json",
+                        layer("business", rule("d", "true", R"("effect": "diversify", "field": "action.kind", "at_most": 1)"))}})
+                .ok());
+    k.decide(R"({"intent": "refund", "amount": 0})", R"([{"id": "refund_half", "match": 2}, {"id": "refund_full", "match": 3},
+        {"id": "close", "match": 0}, {"id": "ask_receipt", "match": 1}])");
+    std::vector<std::string> order;
+    for (const ranked_candidate& c : k.d.ranked) order.emplace_back(c.action);
+    CHECK(order == std::vector<std::string>{"refund_full", "ask_receipt", "close", "refund_half"});
+    CHECK(k.d.ranked[0].reasons == 0);
+    REQUIRE(k.d.ranked[3].reasons == 1);
+    CHECK(k.d.reasons_of(k.d.ranked[3])[0].rule == "d");
+    CHECK(k.d.ranked[3].allowed);
+}
+
+TEST_CASE("publishing under load: no decision fails, and none mixes versions") {
+    desk k;
+    // Each version's rules agree among themselves: approve with queue "even", or suggest with queue "odd".
+    const auto version = [&](bool even) {
+        return layer("client", even ? rule("a", "task.intent == 'refund'", R"("effect": "require_approval")") + "," +
+                                          rule("b", "task.intent == 'refund'", R"("effect": "route", "queue": "even")")
+                                    : rule("c", "task.intent == 'refund'", R"("effect": "suggest_only")") + "," +
+                                          rule("d", "task.intent == 'refund'", R"("effect": "route", "queue": "odd")"));
+    };
+    REQUIRE(k.publish({{"v.json", version(true)}}).ok());
+    const std::string even = k.decide().versions().policy;
+    std::atomic<bool> stop{false};
+    std::atomic<int> wrong{0}, made{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&] {
+            workspace ws;
+            decision d;
+            while (!stop) {
+                if (!k.e.decide(plain_task, clear_case, now_us, ws, d).ok()) ++wrong;
+                const bool first = d.versions().policy == even;
+                if (d.verdict != (first ? verdict::require_approval : verdict::suggest)) ++wrong;
+                if (d.queue != (first ? "even" : "odd")) ++wrong;
+                ++made;
+            }
+        });
+    for (int i = 0; i < 50 || made < 1000; ++i) {
+        if (i % 5 == 4)
+            wrong += k.e.rollback().ok() ? 0 : 1;
+        else
+            wrong += k.publish({{"v.json", version(i % 2 == 0)}}).ok() ? 0 : 1;
+    }
+    stop = true;
+    for (std::thread& t : threads) t.join();
+    CHECK(wrong == 0);
+    CHECK(made >= 1000);
+}
