@@ -218,8 +218,7 @@ void opspilot_engine_free(opspilot_engine* engine) { delete engine; }
 opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bundle* bundle, opspilot_error* e) {
     return guarded(e, [&]() -> status {
         OPSPILOT_CHECK(all_given(engine, "engine", bundle, "bundle"));
-        engine->value.swap(bundle->value);
-        return {};
+        return engine->value.swap(bundle->value);
     });
 }
 opspilot_status opspilot_engine_publish(opspilot_engine* engine, const opspilot_document* documents, size_t documents_count,

@@ -71,9 +71,23 @@ status publish(engine& core, const std::optional<named_texts>& documents, const 
     std::vector<policy_change::overlay> changed;
     for (const auto& [client, content] : overlays)
         changed.push_back({client, content ? std::optional<std::string_view>(*content) : std::nullopt});
-    policy_change change{.overlays = changed};
+    policy_change change{.policy = {}, .overlays = changed};
     if (documents) change.policy = policy;
     return core.publish(change, now_us, &findings);
+}
+
+/// (whether it was, findings). An error that no finding states is raised.
+py::tuple published(const status& done, const std::vector<policy_finding>& findings) {
+    bool stated = false;
+    for (const policy_finding& f : findings) stated = stated || f.is_error;
+    if (!done && !stated) raise(done.error());
+    return py::make_tuple(done.ok(), findings_list(findings));
+}
+
+std::vector<public_key> keys_of(const std::vector<std::string>& texts) {
+    std::vector<public_key> out;
+    for (const std::string& text : texts) out.push_back(unwrap(public_key::from_hex(text)));
+    return out;
 }
 
 py::dict reason_dict(const reason& r) {
@@ -400,7 +414,7 @@ void bind_decide(py::module_& m) {
                  return py::bytes(line);
              })
         .def("metrics_text", [](const engine_handle& e) { return e.core.metrics_text(); })
-        .def("swap", [](engine_handle& e, const bundle_handle& b) { e.core.swap(b.ptr); })
+        .def("swap", [](engine_handle& e, const bundle_handle& b) { unwrap(e.core.swap(b.ptr)); })
         .def("publish",
              [](engine_handle& e, const std::optional<named_texts>& documents, const client_texts& overlays,
                 const py::object& now) {
@@ -410,11 +424,22 @@ void bind_decide(py::module_& m) {
                      const py::gil_scoped_release unlocked;
                      return publish(e.core, documents, overlays, now_us, findings);
                  }();
-                 bool stated = false;  // by a finding, which is more than one error says
-                 for (const policy_finding& f : findings) stated = stated || f.is_error;
-                 if (!done && !stated) raise(done.error());
-                 return py::make_tuple(done.ok(), findings_list(findings));
+                 return published(done, findings);
              })
+        .def("trust", [](engine_handle& e, const std::vector<std::string>& keys) { e.core.trust(keys_of(keys)); })
+        .def("publish_signed",
+             [](engine_handle& e, const py::bytes& envelope, const py::object& now) {
+                 const std::string content = envelope;
+                 std::vector<policy_finding> findings;
+                 const std::int64_t now_us = microseconds(now);
+                 const status done = [&] {
+                     const py::gil_scoped_release unlocked;
+                     return e.core.publish_signed(content, now_us, &findings);
+                 }();
+                 return published(done, findings);
+             })
+        .def("swap_signed", [](engine_handle& e, const bundle_handle& b,
+                               const py::bytes& envelope) { unwrap(e.core.swap_signed(b.ptr, std::string(envelope))); })
         .def("layers",
              [](const engine_handle& e) {
                  py::list out;

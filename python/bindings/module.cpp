@@ -32,6 +32,7 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_rankers(m);
     opspilot::python::bind_classifiers(m);
     opspilot::python::bind_policy(m);
+    opspilot::python::bind_signing(m);
     opspilot::python::bind_cel(m);
     opspilot::python::bind_info(m);
 }

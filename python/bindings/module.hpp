@@ -12,6 +12,7 @@ void bind_learn(pybind11::module_& m);
 void bind_rankers(pybind11::module_& m);
 void bind_classifiers(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
+void bind_signing(pybind11::module_& m);
 void bind_cel(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
 

@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -12,6 +13,7 @@
 #include "module.hpp"
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/data/row_json.hpp"
+#include "opspilot/policy/clauses.hpp"
 #include "opspilot/policy/policy.hpp"
 #include "sources.hpp"
 
@@ -89,12 +91,36 @@ status read_candidates(const candidate_tables& into, const table_source& source,
     return {};
 }
 
+py::dict explanation_dict(const rule_explanation& e) {
+    static constexpr std::array<const char*, 3> outcomes{"false", "true", "error"};
+    py::list clauses;
+    for (const policy_clause& c : e.clauses) {
+        py::dict entry, values;
+        entry["text"] = text(c.text);
+        entry["offset"] = c.offset;
+        entry["gives"] = outcomes[static_cast<std::size_t>(c.gives)];
+        if (!c.problem.empty()) entry["problem"] = text(c.problem);
+        for (const policy_clause::seen& seen : c.values) values[text(seen.field)] = text(seen.value);
+        entry["values"] = values;
+        clauses.append(entry);
+    }
+    py::list change;
+    for (const std::string& one : e.change) change.append(text(one));
+    py::dict out;
+    out["clauses"] = clauses;
+    out["change"] = change;
+    return out;
+}
+
 /// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons, threshold.
-py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken) {
+/// `why`: an explanation per hit, or nothing.
+py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken,
+                      const std::vector<rule_explanation>& why) {
     std::vector<py::list> reasons(out.cap.size());
-    for (const rule_hit& hit : out.hits) {
+    for (std::size_t h = 0; h < out.hits.size(); ++h) {
+        const rule_hit& hit = out.hits[h];
         const rule_info rule = set.rule(hit.rule);
-        py::dict entry;
+        py::dict entry = why.empty() ? py::dict() : explanation_dict(why[h]);
         entry["code"] = "policy." + std::string(rule.effect);
         entry["rule"] = text(rule.id);
         entry["layer"] = text(rule.layer);
@@ -113,12 +139,14 @@ py::list outcome_list(const policy_set& set, const policy_outcome& out, const st
     return made;
 }
 
-py::list evaluate(const policy_handle& p, const py::object& task, const py::object& candidates, const py::object& now) {
+py::list evaluate(const policy_handle& p, const py::object& task, const py::object& candidates, const py::object& now,
+                  bool explain) {
     const rows_from_python task_rows(task, "task");
     const rows_from_python candidate_rows(candidates, "candidates");
     const std::int64_t now_us = microseconds(now);
     policy_outcome out;
     std::vector<std::string> broken;
+    std::vector<rule_explanation> why;
     status done = [&]() -> status {
         const py::gil_scoped_release unlocked;
         interner strings(p.strings);
@@ -139,10 +167,14 @@ py::list evaluate(const policy_handle& p, const py::object& task, const py::obje
         p.set.evaluate(f, scratch, out);
         broken.resize(rows.size());
         for (std::size_t i = 0; i < rows.size(); ++i) broken[i] = p.set.violated_invariant(f, i, out.cap[i], scratch);
+        if (!explain) return {};
+        std::vector<schema::path> hidden;
+        for (const std::uint32_t r : out.redacted) hidden.push_back(p.set.rule(r).field);
+        for (const rule_hit& hit : out.hits) why.push_back(explain_rule(p.set, hit.rule, f, hit.candidate, scratch, hidden));
         return {};
     }();
     unwrap(std::move(done));
-    return outcome_list(p.set, out, broken);
+    return outcome_list(p.set, out, broken, why);
 }
 
 py::list rule_list(const policy_handle& p) {

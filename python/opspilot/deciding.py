@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
@@ -11,7 +11,7 @@ from typing import IO, Any, Self
 from opspilot import _core
 from opspilot._describe import Described
 from opspilot.errors import BundleError, UsageError
-from opspilot.policy import Document, Documents, Finding, named_documents, refusal
+from opspilot.policy import Document, Documents, Finding, named_documents, named_overlays, refusal
 
 #: A file or folder by path, or the content itself as bytes.
 Source = str | Path | bytes
@@ -277,17 +277,26 @@ class Engine(Described):
     """Decides with one bundle at a time; all methods may be called from any thread.
 
     ``audit`` receives one JSON line per decision and per outcome. ``seed`` is reserved for exploration and changes nothing yet.
+    ``trusted_keys``: public keys (64 hex digits); with any, ``swap`` takes signed releases alone.
     ``overlays``: per client (as tasks name it in ``client``) a policy document of the client layer, beside the bundle's rules.
     """
 
     def __init__(
-        self, bundle: Bundle, overlays: Mapping[str, Document | None] | None = None, audit: Audit | None = None, seed: int = 0
+        self,
+        bundle: Bundle,
+        overlays: Mapping[str, Document | None] | None = None,
+        audit: Audit | None = None,
+        seed: int = 0,
+        *,
+        trusted_keys: Sequence[str] = (),
     ) -> None:
         self._core = _core.Engine(bundle._core)
         self._seed = seed
         self._audit = _sink(audit)
         if overlays:
             self._publish(None, overlays, 0)
+        if trusted_keys:
+            self._core.trust(list(trusted_keys))
 
     def decide(
         self,
@@ -355,37 +364,37 @@ class Engine(Described):
         policy: Documents | None = None,
         overlay: Mapping[str, Document | None] | None = None,
         *,
+        signed: bytes | None = None,
         now: object = 0,
     ) -> list[Finding]:
         """Publishes another bundle, or other policies for the running one: ``policy`` all layers at once (a folder, a document or
         a list of them), ``overlay`` those of some clients (None takes one away). Returns the checker's warnings.
 
         New policies are compiled and pass their own tests before anything changes; after that the exchange is one step, and
-        decisions in flight finish on what they began with. ``now``: when, for ``layers``.
+        decisions in flight finish on what they began with. ``now``: when, for ``layers``. ``signed``: an envelope of
+        ``opspilot.signing``, alone for policies, beside ``bundle`` for one; an engine with trusted keys takes nothing else.
         Raises ``PolicyError`` with all ``findings``; what decided before goes on.
         """
         if bundle is not None and policy is None and overlay is None:
-            self._core.swap(bundle._core)
+            if signed is None:
+                self._core.swap(bundle._core)
+            else:
+                self._core.swap_signed(bundle._core, signed)
             return []
-        if bundle is not None or (policy is None and overlay is None):
+        if signed is not None and bundle is None and policy is None and overlay is None:
+            return _accepted(*self._core.publish_signed(signed, now))
+        if bundle is not None or signed is not None or (policy is None and overlay is None):
             raise UsageError(
                 "swap takes a bundle, or policies for the one that runs",
                 code="usage.swap",
                 where="swap",
-                hint="pass bundle=, or policy= and overlay=",
+                hint="pass bundle=, or policy= and overlay=, or signed=",
             )
         return self._publish(policy, overlay or {}, now)
 
     def _publish(self, policy: Documents | None, overlays: Mapping[str, Document | None], now: object) -> list[Finding]:
         documents = None if policy is None else named_documents(policy)
-        clients = [
-            (client, None if document is None else named_documents(document)[0][1]) for client, document in overlays.items()
-        ]
-        done, found = self._core.publish(documents, clients, now)
-        findings = [Finding(**entry) for entry in found]
-        if not done:
-            raise refusal(findings)
-        return findings
+        return _accepted(*self._core.publish(documents, named_overlays(overlays), now))
 
     def layers(self) -> list[dict[str, Any]]:
         """The policy documents that decide now, in their order, overlays last: ``layer``, ``document``, ``version``, ``sha256``,
@@ -414,6 +423,13 @@ class Engine(Described):
             "fingerprint": bundle.fingerprint,
             "audited": self._audit is not None,
         }
+
+
+def _accepted(done: bool, found: list[dict[str, Any]]) -> list[Finding]:
+    findings = [Finding(**entry) for entry in found]
+    if not done:
+        raise refusal(findings)
+    return findings
 
 
 def _sink(audit: Audit | None) -> Callable[[bytes], object] | None:

@@ -105,17 +105,21 @@ class Policy(Described):
             raise refusal(findings)
         return cls(core, findings, documents, guessed)
 
-    def evaluate(self, task: object, candidates: object, *, now: object = 0) -> list[CandidateResult]:
+    def evaluate(
+        self, task: object, candidates: object, *, now: object = 0, explain: bool = False
+    ) -> list[CandidateResult]:
         """What the rules leave of each candidate of a task.
 
         ``task``: a mapping, JSON bytes or a table of one row; ``candidates``: a list of mappings with action and candidate
         fields, JSON bytes or a table. ``now``: integer microseconds since 1970 UTC, or an aware datetime; 1970 when left
-        out, as in the documents' tests. Raises ``SchemaError`` for rows that do not fit.
+        out, as in the documents' tests. ``explain`` adds to every reason its ``clauses`` (the parts of the condition that
+        decided, with what they gave and the values they saw; personal values are not shown) and the ``change`` that would
+        keep the rule from acting: the smallest list of clauses that would all have to hold. Raises ``SchemaError`` for rows that do not fit.
         """
         if isinstance(candidates, Sequence) and not isinstance(candidates, (str, bytes)):
             candidates = [{"id": "", **row} if isinstance(row, Mapping) else row for row in candidates]
         core = self._core if self._guessed is None else self._fitting(self._guessed, task, candidates)
-        return [CandidateResult(*entry) for entry in core.evaluate(task, candidates, now)]
+        return [CandidateResult(*entry) for entry in core.evaluate(task, candidates, now, explain)]
 
     def run_tests(self) -> list[PolicyTestResult]:
         """Runs the documents' own tests. Fields that a test does not name are missing."""
@@ -200,6 +204,11 @@ def named_documents(documents: Documents) -> list[tuple[str, str]]:
     many = isinstance(documents, Sequence) and not isinstance(documents, (str, bytes))
     given: list[Document] = list(documents) if many else [documents]  # type: ignore[arg-type,list-item]
     return [(_name_of(one, i if many else None), _text_of(one)) for i, one in enumerate(given)]
+
+
+def named_overlays(overlays: Mapping[str, Document | None]) -> list[tuple[str, str | None]]:
+    """Clients and texts; None takes an overlay away."""
+    return [(client, None if one is None else named_documents(one)[0][1]) for client, one in overlays.items()]
 
 
 def _name_of(document: Document, index: int | None) -> str:

@@ -423,7 +423,7 @@ TEST_CASE("swap and rollback publish whole bundles") {
     const auto once = [&] { REQUIRE(e.decide(R"({"intent": "refund", "amount": 100})", clear_case, now_us, ws, d).ok()); };
     once();
     CHECK(d.verdict == verdict::auto_execute);
-    e.swap(bundle::load(packed).value());
+    REQUIRE(e.swap(bundle::load(packed).value()).ok());
     const std::string_view before = d.action;  // the decision keeps its bundle
     CHECK(before == "refund_full");
     once();
@@ -456,7 +456,7 @@ TEST_CASE("threads decide alike while bundles are swapped") {
                 ++made;
             }
         });
-    for (int i = 0; i < 200 || made < 2000; ++i) e.swap(i % 2 == 0 ? other : first);
+    for (int i = 0; i < 200 || made < 2000; ++i) wrong += e.swap(i % 2 == 0 ? other : first).ok() ? 0 : 1;
     stop = true;
     for (std::thread& t : threads) t.join();
     CHECK(wrong == 0);

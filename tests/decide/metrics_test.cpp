@@ -107,7 +107,7 @@ TEST_CASE("decisions are counted by all that they say") {
     once(refund, clear_case);
     part_map parts = world::complete_parts();
     parts["rollout.json"] = R"({"stage": "shadow"})";
-    e.swap(bundle::load(bundle::build(parts).value()).value());
+    REQUIRE(e.swap(bundle::load(bundle::build(parts).value()).value()).ok());
     e.kill(kill_scope::none);
     once(refund, clear_case);
 
@@ -174,7 +174,7 @@ TEST_CASE("many threads, workspaces that come and go, swaps meanwhile: totals ar
             }
         });
     for (int i = 0; i < 50; ++i) {
-        e.swap(first);
+        REQUIRE(e.swap(first).ok());
         CHECK_FALSE(e.metrics_text().empty());
     }
     for (std::thread& t : running) t.join();

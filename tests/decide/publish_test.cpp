@@ -310,3 +310,60 @@ TEST_CASE("publishing under load: no decision fails, and none mixes versions") {
     CHECK(wrong == 0);
     CHECK(made >= 1000);
 }
+
+TEST_CASE("an engine that trusts keys takes signed releases alone, each once and for its own bundle") {
+    desk k;
+    const signing_key key = signing_key::make(), stranger = signing_key::make();
+    const std::string strict =
+        layer("compliance", rule("no-refunds", "action.kind == 'refund'", R"("effect": "require_approval")"));
+    const auto release = [&](std::int64_t sequence, const signing_key& by, const std::string& bundle = "support") {
+        policy_release r{.sequence = sequence, .bundle = bundle, .documents = {}, .overlays = {}};
+        r.documents = {{"a.json", strict}};
+        return r.sign(by);
+    };
+    const auto code = [&](const std::string& envelope) {
+        const status done = k.e.publish_signed(envelope, now_us);
+        return done ? std::string("published") : std::string(done.error().code);
+    };
+    CHECK(code(release(1, key)) == "usage.not_trusting");
+    k.e.trust({key.public_half()});
+    CHECK(k.publish({{"a.json", strict}}).error().code == "signature.required");
+    CHECK(k.overlay("acme", std::nullopt).error().code == "signature.required");
+    CHECK(k.e.swap(world::load()).error().code == "signature.required");
+    CHECK(code(strict) == "policy.unknown_field");  // a document is no envelope
+    CHECK(code(release(1, stranger)) == "signature.not_trusted");
+    CHECK(code(release(1, key, "another")) == "signature.other_bundle");
+    CHECK(code(release(0, key)) == "signature.sequence");
+    CHECK(code(bundle_release{.sequence = 1, .fingerprint = k.e.current()->fingerprint()}.sign(key)) == "signature.payload_type");
+    CHECK(k.decide().verdict == verdict::auto_execute);
+
+    CHECK(code(release(5, key)) == "published");
+    CHECK(k.decide().verdict == verdict::require_approval);
+    CHECK(code(release(5, key)) == "signature.replayed");
+    CHECK(code(release(4, key)) == "signature.replayed");
+    policy_release own{.sequence = 6, .bundle = "support", .documents = {}, .overlays = {}};
+    own.overlays.push_back({"acme", layer("client", rule("acme", "action.kind == 'refund'", R"("effect": "suggest_only")"))});
+    CHECK(code(own.sign(key)) == "published");
+    CHECK(k.decide().verdict == verdict::suggest);
+    REQUIRE(k.e.rollback().ok());
+    CHECK(k.decide().verdict == verdict::require_approval);
+    // What does not compile uses no number up.
+    policy_release broken = own;
+    broken.sequence = 7;
+    broken.overlays[0].text = "{";
+    CHECK(code(broken.sign(key)) == "policy.json_syntax");
+    own.sequence = 7;
+    CHECK(code(own.sign(key)) == "published");
+
+    const auto bundle_code = [&](const std::string& envelope) {
+        const status done = k.e.swap_signed(world::load(), envelope);
+        return done ? std::string("published") : std::string(done.error().code);
+    };
+    const auto statement = [&](std::int64_t sequence, std::string fingerprint) {
+        return bundle_release{.sequence = sequence, .fingerprint = std::move(fingerprint)}.sign(key);
+    };
+    CHECK(bundle_code(statement(1, std::string(64, '0'))) == "signature.other_bundle");
+    CHECK(bundle_code(statement(1, world::load()->fingerprint())) == "published");
+    CHECK(bundle_code(statement(1, world::load()->fingerprint())) == "signature.replayed");
+    CHECK(bundle_code(release(9, key)) == "signature.payload_type");
+}

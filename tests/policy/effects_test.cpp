@@ -29,7 +29,9 @@ std::vector<std::uint32_t> diversified(desk& d, std::vector<rule_hit>* marked = 
     std::vector<std::uint32_t> starts(n + 1), order(n);
     std::iota(order.begin(), order.end(), 0U);
     std::vector<rule_hit> hits = d.out.hits;
-    std::stable_sort(hits.begin(), hits.end(), [](const rule_hit& a, const rule_hit& b) { return a.candidate < b.candidate; });
+    std::sort(hits.begin(), hits.end(), [](const rule_hit& a, const rule_hit& b) {
+        return a.candidate != b.candidate ? a.candidate < b.candidate : a.rule < b.rule;
+    });
     for (const rule_hit& h : hits) ++starts[h.candidate + 1];
     std::partial_sum(starts.begin(), starts.end(), starts.begin());
     d.policy.diversify(d.f, order, hits, starts, d.scratch);

@@ -59,7 +59,8 @@ struct examples {
     schema fields = schema::parse(read("schema.json")).value();
     std::vector<std::pair<std::string, std::string>> texts{{"business.json", read("business.json")},
                                                            {"client.json", read("client.json")},
-                                                           {"compliance.json", read("compliance.json")}};
+                                                           {"compliance.json", read("compliance.json")},
+                                                           {"mandatory.json", read("mandatory.json")}};
     dictionary strings;
     std::vector<policy_finding> findings;
     result<policy_set> compile() {
@@ -79,7 +80,7 @@ TEST_CASE("the example policies hold together") {
     REQUIRE(policy.ok());
     for (const policy_finding& f : e.findings) FAIL_CHECK(f.where << ": " << f.message);
     const auto results = policy->run_tests();
-    CHECK(results.size() == 18);
+    CHECK(results.size() == 21);
     for (const auto& r : results) {
         INFO(r.document << " test " << r.index << ": " << r.message);
         CHECK(r.passed);
@@ -89,7 +90,7 @@ TEST_CASE("the example policies hold together") {
         INFO(policy->rule(r).id);
         CHECK(covered[r] > 0);
     }
-    CHECK(policy->rule(0).layer == "compliance");
+    CHECK(policy->rule(0).layer == "mandatory");
 }
 
 TEST_CASE("a warm workspace allocates nothing") {

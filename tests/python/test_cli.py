@@ -279,3 +279,20 @@ def test_no_color_is_honoured(policy: Path) -> None:
     plain = opspilot("policy", "check", policy, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
     assert "\x1b[1;31m" not in plain.stdout and "error" in plain.stdout
     assert "\x1b" not in opspilot("policy", "check", policy).stdout
+
+
+def test_policy_push_signs_what_compiles(policy: Path, tmp_path: Path) -> None:
+    key, release = tmp_path / "key", tmp_path / "release.json"
+    public = json.loads(opspilot("policy", "keygen", key, "--json").stdout)["public_key"]
+    assert key.stat().st_mode & 0o077 == 0
+    assert opspilot("policy", "keygen", key).returncode == 4  # never over a key that is there
+    common = ("--key", key, "--bundle", "support", "--sequence", "1", "--to", release)
+    done = opspilot("policy", "push", policy, *common, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["signed_by"] == public
+    envelope = json.loads(release.read_bytes())
+    assert envelope["payloadType"] == "application/vnd.opspilot.policy-release+json"
+    before = release.read_bytes()
+    policy.write_text(policy.read_text().replace("action.", "acton."))
+    assert opspilot("policy", "push", policy, *common).returncode in (1, 3)
+    assert release.read_bytes() == before

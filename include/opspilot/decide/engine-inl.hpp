@@ -47,29 +47,108 @@ OPSPILOT_INLINE std::shared_ptr<const bundle> engine::current() const {
     return state_->live;
 }
 
-OPSPILOT_INLINE void engine::swap(std::shared_ptr<const bundle> b) {
+namespace detail {
+
+/// With the lock held.
+template <class Engine>
+inline void make_live(Engine& state, std::shared_ptr<const bundle> b) {
+    state.before = std::exchange(state.live, std::move(b));
+    ++state.swaps;
+    state.generation.store(next_generation(), std::memory_order_release);
+}
+
+template <class Engine>
+inline status publish_policies(Engine& state, const policy_change& change, std::int64_t now_us,
+                               std::vector<policy_finding>* findings) {
+    std::shared_ptr<const bundle> from;
+    {
+        const std::lock_guard hold(state.lock);
+        from = state.live;
+    }
+    OPSPILOT_TRY(auto made, from->with(change, findings));
+    const std::lock_guard hold(state.lock);
+    if (state.live != from)
+        return error{error_kind::usage, "usage.swapped_meanwhile", "another bundle was swapped in while the policy was compiled",
+                     "", "publish it again, for the bundle that runs now"};
+    for (const bundle::layer_info& d : made->layers()) state.published.try_emplace(publication(d.client, d.sha256), now_us);
+    make_live(state, std::move(made));
+    return {};
+}
+
+inline error unsigned_release(std::string_view what) {
+    return {error_kind::usage, "signature.required", fmt::format("this engine takes no unsigned {}", what), "",
+            "sign it, and publish the envelope"};
+}
+
+template <class Engine>
+inline status needs_trust(const Engine& state) {
+    if (!state.trusted.empty()) return {};
+    return error{error_kind::usage, "usage.not_trusting", "this engine trusts no key, so no signature means anything", "",
+                 "give it the keys it shall trust"};
+}
+
+inline status check_fresh(std::int64_t sequence, std::int64_t last, error_kind kind) {
+    if (sequence > last) return {};
+    return error{kind, "signature.replayed", fmt::format("release {} comes after release {}", sequence, last), "/sequence",
+                 "sign what shall decide as a new release; rollback goes back by one"};
+}
+
+}  // namespace detail
+
+OPSPILOT_INLINE void engine::trust(std::vector<public_key> keys) {
+    const std::lock_guard one_at_a_time(state_->publishing);
+    state_->trusted = std::move(keys);
+}
+
+OPSPILOT_INLINE status engine::swap(std::shared_ptr<const bundle> b) {
+    const std::lock_guard one_at_a_time(state_->publishing);
+    if (!state_->trusted.empty()) return detail::unsigned_release("bundle");
     const std::lock_guard hold(state_->lock);
-    state_->before = std::exchange(state_->live, std::move(b));
-    ++state_->swaps;
-    state_->generation.store(detail::next_generation(), std::memory_order_release);
+    detail::make_live(*state_, std::move(b));
+    return {};
+}
+
+OPSPILOT_INLINE status engine::swap_signed(std::shared_ptr<const bundle> b, std::string_view envelope) {
+    const std::lock_guard one_at_a_time(state_->publishing);
+    OPSPILOT_CHECK(detail::needs_trust(*state_));
+    OPSPILOT_TRY(const bundle_release::opened signed_one, bundle_release::open(envelope, state_->trusted));
+    if (signed_one.release.fingerprint != b->fingerprint() || b->state().origin != nullptr)
+        return error{error_kind::bundle, "signature.other_bundle", "what is signed is another bundle", "/fingerprint",
+                     "give the envelope that was made for this bundle"};
+    OPSPILOT_CHECK(detail::check_fresh(signed_one.release.sequence, state_->bundle_sequence, error_kind::bundle));
+    state_->bundle_sequence = signed_one.release.sequence;
+    const std::lock_guard hold(state_->lock);
+    detail::make_live(*state_, std::move(b));
+    return {};
 }
 
 OPSPILOT_INLINE status engine::publish(const policy_change& change, std::int64_t now_us, std::vector<policy_finding>* findings) {
     const std::lock_guard one_at_a_time(state_->publishing);
-    const std::shared_ptr<const bundle> from = current();
-    OPSPILOT_TRY(auto made, from->with(change, findings));
-    {
-        const std::lock_guard hold(state_->lock);
-        if (state_->live != from)
-            return error{error_kind::usage, "usage.swapped_meanwhile",
-                         "another bundle was swapped in while the policy was compiled", "",
-                         "publish it again, for the bundle that runs now"};
-    }
-    for (const bundle::layer_info& d : made->layers()) {
-        const std::lock_guard hold(state_->lock);
-        state_->published.try_emplace(detail::publication(d.client, d.sha256), now_us);
-    }
-    swap(std::move(made));
+    if (!state_->trusted.empty()) return detail::unsigned_release("policy");
+    return detail::publish_policies(*state_, change, now_us, findings);
+}
+
+OPSPILOT_INLINE status engine::publish_signed(std::string_view envelope, std::int64_t now_us,
+                                              std::vector<policy_finding>* findings) {
+    const std::lock_guard one_at_a_time(state_->publishing);
+    OPSPILOT_CHECK(detail::needs_trust(*state_));
+    OPSPILOT_TRY(const policy_release::opened signed_one, policy_release::open(envelope, state_->trusted));
+    const policy_release& release = signed_one.release;
+    if (const std::string running = current()->name(); release.bundle != running)
+        return error{error_kind::policy, "signature.other_bundle",
+                     fmt::format("the release is for bundle {}, {} runs", quote(release.bundle), quote(running)), "/bundle",
+                     "publish it where it belongs"};
+    OPSPILOT_CHECK(detail::check_fresh(release.sequence, state_->policy_sequence, error_kind::policy));
+    std::vector<policy_set::document> documents;
+    if (release.documents)
+        for (const policy_release::document& d : *release.documents) documents.push_back({d.name, d.text});
+    std::vector<policy_change::overlay> overlays;
+    for (const policy_release::overlay& o : release.overlays)
+        overlays.push_back({o.client, o.text ? std::optional<std::string_view>(*o.text) : std::nullopt});
+    policy_change change{.policy = {}, .overlays = overlays};
+    if (release.documents) change.policy = documents;
+    OPSPILOT_CHECK(detail::publish_policies(*state_, change, now_us, findings));
+    state_->policy_sequence = release.sequence;
     return {};
 }
 

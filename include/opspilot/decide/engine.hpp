@@ -16,6 +16,7 @@
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/decide/bundle.hpp"
 #include "opspilot/decide/decision.hpp"
+#include "opspilot/decide/release.hpp"
 #include "opspilot/features/matrix.hpp"
 
 namespace opspilot {
@@ -112,12 +113,22 @@ public:
 
     /// The bundle that the next decision uses.
     [[nodiscard]] std::shared_ptr<const bundle> current() const;
-    /// Publishes another bundle; the one before stays at hand for `rollback`.
-    void swap(std::shared_ptr<const bundle> b);
+    /// Publishes another bundle; the one before stays at hand for `rollback`. Errors: signature.required once keys are trusted.
+    [[nodiscard]] status swap(std::shared_ptr<const bundle> b);
     /// Publishes other policies for the running bundle (`bundle::with`, whose errors leave the live ones in place). Decisions in
     /// flight finish on what they began with; none sees a mixture. `now_us`: the host's time, shown by `layers`.
     [[nodiscard]] status publish(const policy_change& change, std::int64_t now_us,
                                  std::vector<policy_finding>* findings = nullptr);
+    /// From here on only what one of these keys signed is published: bundles by `swap_signed`, policies by `publish_signed`, and
+    /// `swap` and `publish` refuse. What runs already stays. There is no way back but another engine.
+    void trust(std::vector<public_key> keys);
+    /// As `publish`, from an envelope of `policy_release`. Errors further: those of `policy_release::open`; usage.not_trusting
+    /// while no key is trusted; signature.other_bundle for a release for another bundle; signature.replayed for a sequence that
+    /// is not above that of the last release taken.
+    [[nodiscard]] status publish_signed(std::string_view envelope, std::int64_t now_us,
+                                        std::vector<policy_finding>* findings = nullptr);
+    /// As `swap`, with the envelope of a `bundle_release` that names this bundle; errors as above.
+    [[nodiscard]] status swap_signed(std::shared_ptr<const bundle> b, std::string_view envelope);
     /// Goes back to what decided before the last swap or publication. Errors: usage.nothing_to_roll_back_to.
     [[nodiscard]] status rollback();
     /// From the next decision on: `automation` caps verdicts at suggest, `everything` escalates to people.

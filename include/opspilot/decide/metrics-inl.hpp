@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "opspilot/audit/outcome.hpp"
@@ -77,6 +78,21 @@ OPSPILOT_INLINE std::string engine::metrics_text() const {
                1);
     out.family("opspilot_bundle_golden_rows", "gauge", "Golden rows that were decided again when the bundle was loaded.");
     out.sample({}, live->golden_rows());
+    const auto documents = layers();
+    out.family("opspilot_policy_layer_info", "gauge", "The policy documents that decide for all clients.");
+    for (const live_layer& d : documents)
+        if (d.client.empty())
+            out.sample({{"layer", d.layer}, {"document", d.document}, {"version", d.version}, {"sha256", d.sha256.substr(0, 12)}},
+                       1);
+    out.family("opspilot_policy_layer_published_seconds", "gauge",
+               "When they were published, by the host's clock; 0 for what came with the bundle.");
+    for (const live_layer& d : documents)
+        if (d.client.empty())
+            out.sample({{"layer", d.layer}, {"document", d.document}},
+                       static_cast<std::uint64_t>(std::max<std::int64_t>(d.published_us, 0) / 1'000'000));
+    out.family("opspilot_policy_overlays", "gauge", "Clients with rules of their own.");
+    out.sample({}, static_cast<std::uint64_t>(
+                       std::count_if(documents.begin(), documents.end(), [](const live_layer& d) { return !d.client.empty(); })));
     out.family("opspilot_build_info", "gauge", "The library.");
     const std::string version = fmt::format("{}.{}.{}", OPSPILOT_VERSION_MAJOR, OPSPILOT_VERSION_MINOR, OPSPILOT_VERSION_PATCH);
     out.sample({{"version", version}}, 1);

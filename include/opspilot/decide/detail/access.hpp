@@ -132,7 +132,7 @@ inline reason reason_of(const policies_in_force& policy, const rule_hit& hit) {
 }
 
 /// What the rules make of a task without candidates.
-inline void explain_task(decision& out, const policies_in_force& policy, const policy_outcome& outcome) {
+inline void write_task_reasons(decision& out, const policies_in_force& policy, const policy_outcome& outcome) {
     for (const rule_hit& hit : outcome.task_hits)
         if (!hit.idle) out.reasons.push_back(reason_of(policy, hit));
     if (outcome.task_queue != 0) out.queue = policy.rule(outcome.task_queue - 1).queue;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/engine.hpp"
@@ -22,6 +23,8 @@ struct engine::impl {
     std::shared_ptr<const bundle> live;
     std::shared_ptr<const bundle> before;
     std::uint64_t swaps = 0, rollbacks = 0;
+    std::vector<public_key> trusted;  ///< not empty: only signed releases
+    std::int64_t policy_sequence = 0, bundle_sequence = 0;
     std::mutex publishing;                                       ///< one after the other, so that none is lost
     std::map<std::string, std::int64_t, std::less<>> published;  ///< by client and hash of a document: since when it decides
     std::atomic<std::uint64_t> generation{0};

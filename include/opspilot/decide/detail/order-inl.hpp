@@ -253,7 +253,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
                           : "No machine answer is available; a person decides.");
     }
     throttle(policy, f, now.limits, ws, out);
-    if (n == 0) explain_task(out, policy, ws.outcome);
+    if (n == 0) write_task_reasons(out, policy, ws.outcome);
     hand_over(policy, mandatory, out);
     narrow_by_stage(out, state.stage, now.staged, now.killed);
     if (now.explain) explain_score(state, ws, out);

@@ -1,0 +1,1 @@
+#include "opspilot/base/signature-inl.hpp"

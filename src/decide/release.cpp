@@ -1,0 +1,1 @@
+#include "opspilot/decide/release-inl.hpp"
