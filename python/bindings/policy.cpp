@@ -201,7 +201,7 @@ py::list rule_list(const policy_handle& p) {
 void bind_policy(py::module_& m) {
     py::class_<policy_handle>(m, "PolicySet")
         .def_static("compile", &compile, py::arg("documents"), py::arg("schema"))
-        .def("evaluate", &evaluate, py::arg("task"), py::arg("candidates"), py::arg("now"))
+        .def("evaluate", &evaluate, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("explain"))
         .def("rules", &rule_list)
         .def("run_tests",
              [](const policy_handle& p) {

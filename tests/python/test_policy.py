@@ -320,3 +320,23 @@ def test_a_policy_describes_itself_and_survives_pickling(policy: Policy) -> None
         assert again.fingerprint == one.fingerprint
         assert again.evaluate(TASK, CANDIDATES) == one.evaluate(TASK, CANDIDATES)
     assert op.Policy is Policy
+
+
+def test_reasons_go_down_to_the_clause() -> None:
+    policy = op.Policy.compile(
+        {
+            "layer": "client",
+            "version": "1",
+            "rules": [
+                {"id": "cap", "when": "action.kind == 'refund' && task.amount > 500.0", "effect": "forbid", "because": "b"}
+            ],
+        }
+    )
+    (one,) = policy.evaluate({"amount": 600.0}, [{"kind": "refund"}], explain=True)
+    (reason,) = one.reasons
+    assert [(c["text"], c["gives"], c["values"]) for c in reason["clauses"]] == [
+        ("action.kind == 'refund'", "true", {"action.kind": '"refund"'}),
+        ("task.amount > 500.0", "true", {"task.amount": "600"}),
+    ]
+    assert reason["change"] == ["action.kind != 'refund'"]
+    assert "clauses" not in policy.evaluate({"amount": 600.0}, [{"kind": "refund"}])[0].reasons[0]

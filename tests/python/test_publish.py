@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from test_decide import DOCUMENTS, NOW, _parts
 
 import opspilot as op
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_support = _load("test_decide")  # the bundle of a small support desk
+NOW: int = _support.NOW
 
 
 def _layer(layer: str, *rules: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -22,7 +36,7 @@ TASK = {"id": "t", "client": "acme", "intent": "refund", "amount": 10.0}
 
 @pytest.fixture
 def engine() -> op.Engine:
-    return op.Engine(op.Bundle.build(_parts()))
+    return op.Engine(op.Bundle.build(_support._parts()))
 
 
 def test_a_policy_replaces_all_layers_and_is_undone(engine: op.Engine, tmp_path: Path) -> None:
@@ -40,7 +54,7 @@ def test_a_policy_replaces_all_layers_and_is_undone(engine: op.Engine, tmp_path:
     assert [d["published_us"] for d in engine.layers()] == [0]
     # A folder stands for its documents.
     (tmp_path / "a.json").write_text(json.dumps(STRICT))
-    (tmp_path / "schema.json").write_text(json.dumps(DOCUMENTS["schema.json"]))
+    (tmp_path / "schema.json").write_text(json.dumps(_support.DOCUMENTS["schema.json"]))
     engine.swap(policy=tmp_path)
     assert engine.decide(TASK, now=NOW).action == "ask"
     assert [d["document"] for d in engine.layers()] == ["a.json"]
@@ -57,7 +71,7 @@ def test_overlays_are_for_their_client(engine: op.Engine) -> None:
     also = op.Engine(engine.bundle, overlays={"acme": own})
     assert also.decide(TASK, now=NOW).action == "ask"
     batch = also.decide_batch([TASK, {**TASK, "client": "other"}], now=NOW)
-    assert batch.to_pydict()["action"] == ["ask", "refund"]
+    assert pa.table(batch)["action"].to_pylist() == ["ask", "refund"]
 
 
 def test_what_is_wrong_is_refused_with_all_findings(engine: op.Engine) -> None:
@@ -103,7 +117,7 @@ def test_limits_count_what_would_be_done() -> None:
 
 
 def test_signed_releases() -> None:
-    bundle = op.Bundle.build(_parts())
+    bundle = op.Bundle.build(_support._parts())
     key, stranger = op.signing.make_key(), op.signing.make_key()
     engine = op.Engine(bundle, trusted_keys=[op.signing.public_key(key)])
     with pytest.raises(op.UsageError, match="unsigned"):
