@@ -33,5 +33,7 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_classifiers(m);
     opspilot::python::bind_policy(m);
     opspilot::python::bind_cel(m);
+    opspilot::python::bind_cel_rules(m);
+    opspilot::python::bind_cel_columns(m);
     opspilot::python::bind_info(m);
 }

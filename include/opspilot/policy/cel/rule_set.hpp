@@ -19,14 +19,19 @@ namespace opspilot::cel {
 /// of threads.
 class OPSPILOT_API rule_set {
 public:
-    /// `check`: wrong names and types refuse the set; else they are errors of the evaluation. Errors: kind policy, place
-    /// "expression 3 line 1 column 7". Text constants are inserted into `strings`.
+    /// An expression that the checker refuses, and why.
+    struct refusal {
+        std::size_t expression = 0;
+        error why;
+    };
+    /// Wrong names and types refuse the set, unless `refused` takes them: what is in it fails for every candidate. Errors: kind
+    /// policy, place "expression 3 line 1 column 7". Text constants are inserted into `strings`.
     [[nodiscard]] static result<rule_set> compile(std::span<const std::string> expressions, const schema& s, dictionary& strings,
-                                                  bool check = true);
+                                                  std::vector<refusal>* refused = nullptr);
 
     [[nodiscard]] std::size_t size() const noexcept;
 
-    /// What conditions give for a catalogue before any task is known. Immutable; belongs to the set that made it.
+    /// What conditions give for a catalogue before any task is known. Immutable; belongs to the set that made it, and keeps it.
     struct catalogue {
         struct impl;
         std::shared_ptr<const impl> state;
@@ -56,6 +61,12 @@ public:
     struct impl;
     std::shared_ptr<const impl> state;
 };
+
+/// Rows of a role from CEL values, one column per field of the schema, an empty one for a field that has no value anywhere.
+/// Unbound and null count as missing, whatever the schema says; NaN and infinities are numbers here, unlike in rows of features.
+/// A timestamp must be of whole microseconds. Errors: schema.wrong_type, with the place "/row/field".
+[[nodiscard]] OPSPILOT_API result<table> table_of_values(const schema& s, role r, std::span<const std::vector<value>> columns,
+                                                         std::size_t rows, interner& strings);
 
 }  // namespace opspilot::cel
 
