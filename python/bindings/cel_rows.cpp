@@ -6,10 +6,10 @@
 #include <cmath>
 #include <utility>
 
-#include "arrow_values.hpp"
 #include "cel_values.hpp"
 #include "errors.hpp"
 #include "opspilot/base/text.hpp"
+#include "opspilot/policy/cel/arrow_values.hpp"
 #include "opspilot/policy/cel/expression.hpp"
 
 namespace py = pybind11;
@@ -59,7 +59,9 @@ void cel_rows::count_rows() {
         }
         for (const ArrowArray* chunk : source.chunks) {
             if (chunk->length < 0 || chunk->offset < 0 || chunk->null_count > 0 || chunk->n_children != source.schema->n_children)
-                raise(detail::malformed_arrow("rows that are null, or columns that are missing"));
+                refuse(error_kind::schema, "schema.arrow_malformed",
+                       "malformed Arrow data: rows that are null, or columns that are missing", what_,
+                       "the producer of the table is at fault");
             rows_ += static_cast<std::size_t>(chunk->length);
         }
         if (rows_ > static_cast<std::size_t>(arrow_row_limit))
@@ -140,8 +142,9 @@ std::vector<cel::value> cel_rows::from_arrow(const std::string& name) {
     std::size_t done = 0;
     const auto read = [&]() -> status {
         for (const ArrowArray* chunk : source.chunks) {
-            OPSPILOT_TRY(const arrow_values cells, arrow_values::open(*source.schema->children[at], *chunk->children[at],
-                                                                      chunk->offset, chunk->length, as_unsigned));
+            OPSPILOT_TRY(const cel::arrow_values cells,
+                         cel::arrow_values::open(*source.schema->children[at], *chunk->children[at], chunk->offset, chunk->length,
+                                                 as_unsigned));
             for (std::int64_t i = 0; i < chunk->length; ++i, ++done) {
                 OPSPILOT_TRY(values[done], cells.at(chunk->offset + i, memory_));
             }
@@ -164,7 +167,7 @@ void cel_rows::convert(const std::string& name, std::vector<cel::value>& values)
         cel::value& v = values[i];
         if (number && v.is(cel::kind::integer)) {
             const auto as_double = static_cast<double>(v.integer);
-            if (detail::compare_exactly(v.integer, as_double) != 0)
+            if (cel::compare(v, cel::make_number(as_double)) != cel::ordering::equal)
                 refuse(error_kind::schema, "schema.wrong_type", fmt::format("{} is no double", v.integer), place(i, name),
                        "declare the field int");
             v = cel::make_number(as_double);

@@ -25,6 +25,8 @@ FIELDS = {
         "since": "time",
     },
 }
+#: Spaces behind "string(" where engines write other texts, so that a reader can find these calls.
+TEXT_SPACES = {"double": " ", "time": "  ", "span": "   "}
 _TEXTS = ["a", "bb", "abab", "", "größe", "12", "-3.5", "true", "x y", "\U0001f600z", "gold", "nowhere"]
 _INTS = [0, 1, 2, 3, -1, 7, 10, 60, -12]
 _FAR_INTS = [2**63 - 1, -(2**63), 2**53, 2**53 + 1, -(2**53) - 1, 2**31, 10**12]
@@ -132,7 +134,8 @@ class Maker:
         return name, lambda d: f"{self._member(kind, d)}.{name}({', '.join(self.make(a, d) for a in arguments)})"
 
     def _convert(self, to: str, kind: str) -> tuple[str, Callable[[int], str]]:
-        return f"{to}({kind})", lambda d: f"{to}({self.make(kind, d)})"
+        space = TEXT_SPACES.get(kind, "") if to == "string" else ""
+        return f"{to}({kind})", lambda d: f"{to}({space}{self.make(kind, d)})"
 
     def _member(self, kind: str, depth: int) -> str:
         made = self.make(kind, depth)

@@ -309,4 +309,4 @@ def test_columns_and_the_scalar_machine_agree(seed: int) -> None:
                 wanted = (False, True)
             worked += not wanted[1]
             assert (bool(found.matched[i, j]), bool(found.failed[i, j])) == wanted, (source, task, row)
-    assert worked > 600
+    assert worked > 300
