@@ -78,9 +78,14 @@ def _without_text_of(kind: str) -> Callable[[Case], Case]:
     return without
 
 
-def _moderate(case: Case) -> Case:
-    """No time near the ends of the calendar, no duration of millennia, no whole number that is a time of that kind."""
-    source = case[0].replace("315576000000s", "5s").replace("0001-01-01T", "2001-01-01T").replace("9999-12-31T", "2001-12-31T")
+def _without_millennia(case: Case) -> Case:
+    """No duration that 64-bit nanoseconds do not hold."""
+    return case[0].replace("315576000000s", "5s"), case[1], case[2]
+
+
+def _without_far_times(case: Case) -> Case:
+    """No time near the ends of the calendar, and no whole number that is a time of that kind."""
+    source = case[0].replace("0001-01-01T", "2001-01-01T").replace("9999-12-31T", "2001-12-31T")
 
     def near(record: Record) -> Record:
         out = {}
@@ -97,24 +102,29 @@ def _moderate(case: Case) -> Case:
 
 KNOWN = [
     Known(
-        "the text of a timestamp: fractions are cut behind their last digit, cel-cpp writes 3, 6 or 9 digits",
-        f"{SPEC}#string: 'RFC 3339 format', which has both",
+        "the text of a timestamp: fractions end with their last digit that is not 0, cel-cpp writes 3, 6 or 9 digits",
+        f"{SPEC}#functions: string(timestamp) 'converts a timestamp value to RFC3339 format', which both are",
         _without_text_of("time"),
     ),
     Known(
         "the text of a duration: the same",
-        f"{SPEC}#string: 'seconds and fractional seconds with an s suffix'",
+        f"{SPEC}#functions: string(duration) 'converts a duration value to seconds and fractional seconds with an s suffix'",
         _without_text_of("span"),
     ),
     Known(
-        "the text of a double: the shortest digits that read back the same, cel-cpp cuts at 15 digits and writes inf",
-        f"{SPEC}#string: no format is given for doubles",
+        "the text of a double: the shortest digits that read back the same, +Inf; cel-cpp cuts at 15 digits and writes inf",
+        f"{SPEC}#functions: string(double) 'converts a double to a string', in no stated form",
         _without_text_of("double"),
     ),
     Known(
-        "times outside of the years 1 to 9999 are errors, cel-cpp goes on; its binding cuts durations at 292 years",
-        f"{SPEC}#timestamps-and-durations: 'overflow … results in an error', the ranges of google.protobuf",
-        _moderate,
+        "durations of more than 64-bit nanoseconds: ours reach as google.protobuf.Duration does, its binding cuts them",
+        f"{SPEC}#overflow: 'limited to a single int64 value, or roughly +-290 years'; duration.proto: 315,576,000,000 s",
+        _without_millennia,
+    ),
+    Known(
+        "times outside of the years 1 to 9999 are errors, cel-cpp goes on",
+        f"{SPEC}#overflow: 'limited to the range of values which can be serialized as a string'",
+        _without_far_times,
     ),
 ]
 
