@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The long forms of scripts/test.sh: clang-tidy on everything, a clang build, threads, coverage, long Monte Carlo runs, both pybind11
-# lines, fuzzing, all benchmarks and all rivals. Hours, not minutes. OPSPILOT_FUZZ_SECONDS bounds each fuzzer (default 600).
+# lines, fuzzing, all benchmarks and all rivals. Hours, not minutes. OPSPILOT_FUZZ_SECONDS bounds each fuzzer (default 600),
+# OPSPILOT_EXPRESSIONS the random expressions that are compared with cel-cpp (default 1000000).
 #   nightly.sh [GROUP...]   only these: checks build clang shared sanitizers python coverage montecarlo fuzz benchmarks rivals
+#                       expressions
 # shellcheck disable=SC2317  # functions are run by name, through step
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
@@ -47,6 +49,8 @@ seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
         xgboost) echo tests/rank/fixtures/xgboost tests/rank/mutants/xgboost ;;
         catboost) echo tests/rank/fixtures tests/rank/mutants/catboost ;;
         tree_file) echo tests/rank/mutants/trees ;;
+        cel | cel_columns) echo fuzz/seeds/cel ;;
+        policy) echo examples/policies fuzz/seeds/policy ;;
     esac
 }
 build_fuzzers() {
@@ -96,6 +100,12 @@ rivals() {  # beside other libraries, whose versions must suit each other and no
         python benchmarks/reference_model.py && python benchmarks/compare_trees.py --json "$results/trees.json" &&
         python benchmarks/compare_single_row.py --json "$results/row.json" && python benchmarks/compare_shap.py &&
         python benchmarks/compare_linear.py && python benchmarks/compare_text.py && python benchmarks/peers_on_mutants.py)
+}
+expressions() {  # conditions beside other engines: random ones for their values, fifty for their time
+    (make_venv .venv-expressions scripts/requirements-build.txt benchmarks/requirements-policy-rivals.txt &&
+        python -m pip install --quiet --no-deps --no-build-isolation --config-settings=build-dir=build/nightly-expressions . &&
+        python benchmarks/compare_expressions.py --count "${OPSPILOT_EXPRESSIONS:-1000000}" --json "$results/expressions.json" &&
+        python benchmarks/compare_policy.py --json "$results/conditions.json")
 }
 coverage() {
     build build/nightly-coverage -DCMAKE_BUILD_TYPE=Debug -DOPSPILOT_COVERAGE=ON && run_ctest build/nightly-coverage "$results/coverage.xml" &&
@@ -158,5 +168,6 @@ if want benchmarks; then
     step "benchmarks" benchmarks
 fi
 if want rivals; then step "rivals" rivals; fi
+if want expressions; then step "expressions" expressions; fi
 
 summary "$set_up" "${parts[@]}"

@@ -57,7 +57,13 @@ const char* format_of(column_table::kind kind) {
         case column_table::kind::integer: return "l";
         case column_table::kind::boolean: return "b";
         case column_table::kind::record: return "+s";
-        case column_table::kind::records: return "+L";
+        case column_table::kind::records:
+        case column_table::kind::list: return "+L";
+        case column_table::kind::uinteger: return "L";
+        case column_table::kind::bytes: return "Z";
+        case column_table::kind::timestamp: return "tsu:UTC";
+        case column_table::kind::duration: return "tDu";
+        case column_table::kind::null: return "n";
     }
     return "U";
 }
@@ -68,6 +74,14 @@ void export_column(const column_table::column& from, ArrowArray& to) {
     if (from.type == column_table::kind::record) return export_table(from.members.front(), to);
     auto owner = std::make_unique<exported_array>();
     const std::size_t rows = from.valid.size();
+    if (from.type == column_table::kind::null) {
+        to = ArrowArray{};
+        to.length = to.null_count = static_cast<std::int64_t>(rows);
+        to.buffers = owner->buffers.data();
+        to.release = release_array;
+        to.private_data = owner.release();
+        return;
+    }
     std::int64_t nulls = 0;
     for (const std::uint8_t v : from.valid) nulls += v == 0 ? 1 : 0;
     owner->validity = packed_bits(rows, [&](std::size_t i) { return from.valid[i] != 0; });
@@ -75,6 +89,7 @@ void export_column(const column_table::column& from, ArrowArray& to) {
     std::int64_t buffers = 2;
     switch (from.type) {
         case column_table::kind::text:
+        case column_table::kind::bytes:
             owner->words = from.offsets;
             owner->bytes = from.bytes;
             owner->buffers[1] = owner->words.data();
@@ -86,6 +101,9 @@ void export_column(const column_table::column& from, ArrowArray& to) {
             owner->buffers[1] = owner->numbers.data();
             break;
         case column_table::kind::integer:
+        case column_table::kind::uinteger:
+        case column_table::kind::timestamp:
+        case column_table::kind::duration:
             owner->words = from.integers;
             owner->buffers[1] = owner->words.data();
             break;
@@ -100,7 +118,15 @@ void export_column(const column_table::column& from, ArrowArray& to) {
             export_table(from.members.front(), owner->child_arrays.front());
             owner->child_pointers.push_back(&owner->child_arrays.front());
             break;
-        case column_table::kind::record: break;
+        case column_table::kind::list:
+            owner->words = from.offsets;
+            owner->buffers[1] = owner->words.data();
+            owner->child_arrays.resize(1);
+            export_column(from.items.front(), owner->child_arrays.front());
+            owner->child_pointers.push_back(&owner->child_arrays.front());
+            break;
+        case column_table::kind::record:
+        case column_table::kind::null: break;
     }
     to = ArrowArray{};
     to.length = static_cast<std::int64_t>(rows);
@@ -140,8 +166,10 @@ void export_field(const column_table::column& column, ArrowSchema& to) {
     if (column.type == column_table::kind::record) return export_schema(column.members.front(), column.name, to);
     auto owner = std::make_unique<exported_schema>();
     owner->name = column.name;
-    owner->children.resize(column.members.size());
-    for (std::size_t i = 0; i < owner->children.size(); ++i) export_schema(column.members[i], "item", owner->children[i]);
+    owner->children.resize(column.members.size() + column.items.size());
+    for (std::size_t i = 0; i < column.members.size(); ++i) export_schema(column.members[i], "item", owner->children[i]);
+    for (std::size_t i = 0; i < column.items.size(); ++i)
+        export_field(column.items[i], owner->children[column.members.size() + i]);
     finish_schema(std::move(owner), format_of(column.type), ARROW_FLAG_NULLABLE, to);
 }
 
@@ -237,8 +265,8 @@ py::object column_table::value(std::size_t at, std::size_t row) const {
                 out.append(c.members.front().row(static_cast<std::size_t>(i)));
             return out;
         }
+        default: return py::none();  // columns by themselves, which are no table's
     }
-    return py::none();
 }
 
 py::dict column_table::row(std::size_t at) const {
@@ -253,6 +281,15 @@ py::tuple column_table::to_arrow() const {
     py::object schema_capsule = capsule_of(std::move(schema), "arrow_schema");
     auto array = std::make_unique<ArrowArray>();
     export_table(*this, *array);
+    return py::make_tuple(schema_capsule, capsule_of(std::move(array), "arrow_array"));
+}
+
+py::tuple to_arrow(const column_table::column& column) {
+    auto schema = std::make_unique<ArrowSchema>();
+    export_field(column, *schema);
+    py::object schema_capsule = capsule_of(std::move(schema), "arrow_schema");
+    auto array = std::make_unique<ArrowArray>();
+    export_column(column, *array);
     return py::make_tuple(schema_capsule, capsule_of(std::move(array), "arrow_array"));
 }
 

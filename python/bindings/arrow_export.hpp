@@ -11,19 +11,33 @@
 namespace opspilot::python {
 
 /// A growing table of columns of one length: text, number, integer, boolean; records with columns of their own, and lists of
-/// records.
+/// records. The kinds after those are of columns by themselves, see `to_arrow`.
 class column_table {
 public:
-    enum class kind : std::uint8_t { text, number, integer, boolean, record, records };
+    enum class kind : std::uint8_t {
+        text,
+        number,
+        integer,
+        boolean,
+        record,
+        records,
+        uinteger,
+        bytes,
+        timestamp,  // microseconds since 1970 UTC
+        duration,   // microseconds
+        null,
+        list
+    };
 
     struct column {
         std::string name;
         kind type = kind::text;
-        std::string bytes;                     // text: all texts, one after the other
-        std::vector<std::int64_t> offsets{0};  // text: large_utf8 offsets; records: large_list offsets
+        std::string bytes;                     // text, bytes: all of them, one after the other
+        std::vector<std::int64_t> offsets{0};  // text, bytes: large_utf8 offsets; records, list: large_list offsets
         std::vector<double> numbers;
-        std::vector<std::int64_t> integers;  // integer; boolean as 0/1
+        std::vector<std::int64_t> integers;  // integer, timestamp, duration; uinteger's bits; boolean as 0/1
         std::vector<column_table> members;   // record, records: one table
+        std::vector<column> items;           // list: one column
         std::vector<std::uint8_t> valid;     // one per row
     };
 
@@ -54,6 +68,9 @@ public:
 private:
     std::vector<column> columns_;
 };
+
+/// Capsules ("arrow_schema", "arrow_array") of one column; they own copies.
+[[nodiscard]] pybind11::tuple to_arrow(const column_table::column& column);
 
 void bind_column_table(pybind11::module_& m);
 

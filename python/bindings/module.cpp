@@ -34,5 +34,7 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_policy(m);
     opspilot::python::bind_signing(m);
     opspilot::python::bind_cel(m);
+    opspilot::python::bind_cel_rules(m);
+    opspilot::python::bind_cel_columns(m);
     opspilot::python::bind_info(m);
 }

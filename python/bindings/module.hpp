@@ -14,6 +14,8 @@ void bind_classifiers(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
 void bind_signing(pybind11::module_& m);
 void bind_cel(pybind11::module_& m);
+void bind_cel_rules(pybind11::module_& m);
+void bind_cel_columns(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
 
 }  // namespace opspilot::python

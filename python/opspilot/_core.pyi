@@ -1,5 +1,5 @@
 # The compiled module (python/bindings), for the package itself; users import `opspilot`. Names here may change.
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, overload
 
 import numpy as np
@@ -451,3 +451,48 @@ class Expression:
     def type(self) -> str: ...
     @property
     def source(self) -> str: ...
+
+# cel_rules.cpp
+class CelRows:
+    def __init__(self, rows: object, what: str, declared: Mapping[str, str] = ...) -> None: ...
+    def __len__(self) -> int: ...
+    @property
+    def names(self) -> list[str]: ...
+    def content(self, name: str) -> str:
+        """The field type that holds all values of a column: 'null' where there are none, '' where none does."""
+
+class ConditionCatalogue:
+    def evaluate(
+        self,
+        task: CelRows | None,
+        pairs: CelRows | None,
+        index: npt.NDArray[np.int64] | None,
+        count: int,
+        now: int,
+        without: Sequence[str],
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]: ...
+
+class ConditionSet:
+    @staticmethod
+    def compile(expressions: Sequence[str], schema: str) -> tuple[ConditionSet, list[tuple[int, str, str, str, str]]]: ...
+    @staticmethod
+    def engines() -> list[str]: ...
+    def prepare(self, actions: CelRows | None, rows: int, now: bool, without: Sequence[str]) -> ConditionCatalogue: ...
+
+def evaluate_conditions(
+    expressions: Sequence[Expression],
+    constants: dict[str, Any],
+    records: Sequence[tuple[str, CelRows, int]],
+    index: npt.NDArray[np.int64] | None,
+    count: int,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]: ...
+
+# cel_columns.cpp
+class ValueColumn:
+    """Results of an expression, a row each. Reads as Arrow (pyarrow.array(c))."""
+
+    def __len__(self) -> int: ...
+    def to_pylist(self) -> list[Any]: ...
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
+
+def evaluate_columns(expression: Expression, rows: CelRows, constants: dict[str, Any]) -> tuple[ValueColumn, dict[int, str]]: ...

@@ -5,6 +5,9 @@
     over = op.cel.compile("order.total > limit")
     over.evaluate({"order": {"total": 12.5}, "limit": 10})   # True
 
+    rules = op.cel.RuleSet(["action.risk > task.limit", "action.kind in task.kinds"])
+    rules.evaluate({"task": task}, {"action": actions}).matched   # bool, (rules, actions)
+
 Values are None, bool, int (64 bits), ``UInt``, float, str, bytes, list, dict, aware datetime and timedelta, both ways; a type is
 a ``Type``, an optional an ``Optional``. Besides the language itself there are the libraries that policies of other systems use:
 strings, ``math``, ``optional``, ``base64``, ``cel.bind`` and macros of two variables. Numbers compare by value whatever their
@@ -19,10 +22,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from opspilot import _core
+from opspilot._cel_rows import cel_rows
 from opspilot._describe import Described
+from opspilot._rule_set import RuleCatalogue, RuleMatches, RuleSet
 from opspilot.errors import Error, EvaluationError, PolicyError
 
-__all__ = ["EvaluationError", "Expression", "Optional", "Remark", "Type", "UInt", "compile", "evaluate_typed"]
+__all__ = [
+    "Columns",
+    "EvaluationError",
+    "Expression",
+    "Optional",
+    "Remark",
+    "RuleCatalogue",
+    "RuleMatches",
+    "RuleSet",
+    "Type",
+    "UInt",
+    "compile",
+    "evaluate_typed",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -75,6 +93,18 @@ class Remark:
     hint: str
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Results of an expression over rows.
+
+    ``values``: an Arrow array, null where a row failed or its value is null; without pyarrow an object with ``to_pylist`` that
+    Arrow libraries read. ``errors``: row -> why it failed, and where in the expression.
+    """
+
+    values: Any
+    errors: dict[int, str]
+
+
 class Expression(Described):
     """A compiled expression. Immutable, shared by any number of threads."""
 
@@ -91,6 +121,17 @@ class Expression(Described):
         given), ``UsageError`` for a value that CEL has no kind for.
         """
         return self._core.evaluate(values if isinstance(values, dict) else dict(values or {}))
+
+    def evaluate_columns(self, table: object, constants: Mapping[str, Any] | None = None) -> Columns:
+        """The value for each row of a table, whose columns are variables; ``constants`` are the same for all rows.
+
+        A table is anything that speaks Arrow's PyCapsule protocol, a list of mappings, a mapping of columns, or JSON as bytes.
+        A null is CEL's null. Raises ``UsageError`` for results that no column holds: maps, types, optionals, lists of lists,
+        values of several types.
+        """
+        rows = cel_rows(table, "table")
+        values, errors = _core.evaluate_columns(self._core, rows, dict(constants or {}))
+        return Columns(_as_arrow(values), errors)
 
     @property
     def source(self) -> str:
@@ -158,6 +199,14 @@ def evaluate_typed(
     except Error as problem:
         found["error"] = str(problem)
     return found
+
+
+def _as_arrow(values: _core.ValueColumn) -> Any:
+    try:
+        import pyarrow
+    except ImportError:
+        return values
+    return pyarrow.array(values)
 
 
 def _require_utf8(expression: str) -> None:

@@ -2,162 +2,21 @@
 // whatever the kernel, with a prepared catalogue or without, for rows in order and for rows picked out.
 #include <fmt/format.h>
 
-#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
+#include "made_conditions.hpp"
 #include "opspilot/policy/detail/columns/limits.hpp"
 #include "opspilot/policy/detail/columns/planes.hpp"
 #include "opspilot/policy/detail/policy_state.hpp"
 #include "opspilot/policy/policy.hpp"
 
 using namespace opspilot;
+using namespace made;
 
 namespace {
-
-constexpr std::string_view schema_text = R"({
-  "task": [
-    {"name": "tier", "type": "string", "optional": true},
-    {"name": "amount", "type": "double", "optional": true},
-    {"name": "priority", "type": "int", "optional": true},
-    {"name": "paid", "type": "bool", "optional": true},
-    {"name": "tags", "type": "list<string>", "optional": true},
-    {"name": "due", "type": "timestamp", "optional": true}],
-  "action": [
-    {"name": "kind", "type": "string", "optional": true},
-    {"name": "region", "type": "string", "optional": true},
-    {"name": "risk", "type": "double", "optional": true},
-    {"name": "level", "type": "int", "optional": true},
-    {"name": "manual", "type": "bool", "optional": true},
-    {"name": "since", "type": "timestamp", "optional": true},
-    {"name": "queues", "type": "list<string>", "optional": true}],
-  "candidate": [
-    {"name": "age", "type": "int", "optional": true},
-    {"name": "note", "type": "string", "optional": true},
-    {"name": "score", "type": "double", "optional": true}]
-})";
-
-/// Conditions of a bool, made at random from the grammar, mostly of forms the evaluator has columns for.
-class expressions {
-public:
-    explicit expressions(std::uint64_t seed) : random_(seed) {}
-
-    std::string truth(int depth) {
-        if (depth > 0) {
-            switch (pick(9)) {
-                case 0:
-                case 1: return fmt::format("({} && {})", truth(depth - 1), truth(depth - 1));
-                case 2:
-                case 3: return fmt::format("({} || {})", truth(depth - 1), truth(depth - 1));
-                case 4: return fmt::format("!({})", truth(depth - 1));
-                case 5: return fmt::format("({} ? {} : {})", truth(depth - 1), truth(depth - 1), truth(depth - 1));
-                case 6: return fmt::format("({}) {} ({})", truth(depth - 1), one({"==", "!="}), truth(depth - 1));
-                default: break;
-            }
-        }
-        switch (pick(13)) {
-            case 0: return fmt::format("{} {} {}", number(2), comparison(), number(2));
-            case 1: return fmt::format("{} {} {}", whole(2), comparison(), whole(2));
-            case 2:
-                return fmt::format("{} {} {}", number(1), comparison(),
-                                   one({"3", "-7", "task.priority", "9007199254740993", "5u"}));
-            case 3:
-                return fmt::format("{} {} {}", whole(1), comparison(),
-                                   one({"2.5", "-3.0", "task.amount", "1e300", "18446744073709551615u"}));
-            case 4: return fmt::format("{} {} {}", text(), one({"==", "!="}), text());
-            case 5: return fmt::format("{} in ['a', 'bb', task.tier]", text());
-            case 6: return fmt::format("{} in task.tags", text());
-            case 7: return fmt::format("{}.{}({})", text(), one({"startsWith", "contains", "endsWith"}), text());
-            case 8: return fmt::format("{}.matches('^[ab]+$')", text());
-            case 9:
-                return fmt::format("has({})",
-                                   one({"action.region", "action.risk", "candidate.note", "task.amount", "action.level"}));
-            case 10: return fmt::format("{} {} {}", moment(), comparison(), moment());
-            case 11: return fmt::format("action.queues.exists(q, q == {})", text());
-            default:
-                return one({"action.manual", "task.paid", "action.kind in action.queues", "size(candidate.note) > 1",
-                            "task.tags.all(t, t != action.kind)", "action.?region.orValue('bb') == 'bb'",
-                            "candidate.?age.hasValue()", "action.queues.exists(i, q, i == 0 && q == action.kind)",
-                            "action.manual == task.paid"});
-        }
-    }
-
-private:
-    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
-    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
-    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
-    std::string number(int depth) {
-        if (depth > 0 && pick(3) == 0)
-            return fmt::format("({} {} {})", number(depth - 1), one({"+", "-", "*", "/"}), number(depth - 1));
-        return one({"action.risk", "candidate.score", "task.amount", "0.5", "-2.25", "-action.risk", "double(action.level)",
-                    "9007199254740992.0"});
-    }
-    std::string whole(int depth) {
-        if (depth > 0 && pick(3) == 0)
-            return fmt::format("({} {} {})", whole(depth - 1), one({"+", "-", "*", "/", "%"}), whole(depth - 1));
-        return one({"action.level", "candidate.age", "task.priority", "3", "-1", "9223372036854775807", "-candidate.age"});
-    }
-    std::string text() {
-        return one({"action.kind", "action.region", "candidate.note", "task.tier", "'a'", "'bb'", "'nowhere'"});
-    }
-    std::string moment() {
-        return one({"action.since", "task.due", "now", "timestamp('2026-01-01T00:00:00Z')",
-                    "timestamp('1970-01-01T00:00:00.0000005Z')", "(now - duration('1h'))"});
-    }
-    std::mt19937_64 random_;
-};
-
-/// Random rows, cells missing now and then, with the values at which comparisons turn.
-struct floor_of {
-    schema fields = schema::parse(schema_text).value();
-    dictionary frozen;
-    table task, catalogue, brought, pairs;
-    std::mt19937_64 random{7};
-
-    bool chance(int percent) { return std::uniform_int_distribution<int>(0, 99)(random) < percent; }
-    template <class T>
-    T one(const std::vector<T>& of) {
-        return of[std::uniform_int_distribution<std::size_t>(0, of.size() - 1)(random)];
-    }
-
-    void fill(table& t, role r, std::size_t rows, interner& strings, int missing) {
-        t.reset(fields, r);
-        const std::vector<std::string> texts{"a", "bb", "b", "", "nowhere else", "abab"};
-        const std::vector<double> numbers{0.5, -2.25, 3, -7, 9007199254740992.0, 0, 1e300, -0.0};
-        const std::vector<std::int64_t> wholes{
-            0, 1, -1, 2, 3, 9007199254740993, std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()};
-        const std::vector<std::int64_t> moments{0, 1, -1, 1767225600000000, 1767225600000001, 3'600'000'000};
-        for (std::size_t i = 0; i < rows; ++i) {
-            t.begin_row();
-            for (std::uint32_t k = 0; k < fields.fields(r).size(); ++k) {
-                const field& f = fields.fields(r)[k];
-                if (f.name == "id" && r == role::action) {
-                    REQUIRE(t.set_text(k, fmt::format("id{}", i % 97), strings).ok());
-                    continue;
-                }
-                if (chance(missing)) continue;
-                status done;
-                switch (f.type) {
-                    case field_type::boolean: done = t.set_boolean(k, chance(50)); break;
-                    case field_type::integer: done = t.set_integer(k, one(wholes)); break;
-                    case field_type::number: done = t.set_number(k, one(numbers)); break;
-                    case field_type::text: done = t.set_text(k, one(texts), strings); break;
-                    case field_type::timestamp: done = t.set_integer(k, one(moments)); break;
-                    case field_type::text_list: {
-                        const std::vector<std::string> items{one(texts), one(texts)};
-                        const std::vector<std::string_view> views(items.begin(), items.end());
-                        done = t.set_list(k, views, strings);
-                        break;
-                    }
-                }
-                REQUIRE(done.ok());
-            }
-            REQUIRE(t.end_row(strings, 0).ok());
-        }
-    }
-};
 
 std::string document_of(const std::vector<std::string>& conditions) {
     const std::vector<std::string> effects{R"("effect": "forbid")", R"("effect": "allow_only")",

@@ -101,24 +101,17 @@ OPSPILOT_INLINE policy_catalogue policy_set::prepare(const table& actions, const
 }
 
 OPSPILOT_INLINE status policy_workspace::use(std::string_view engine) {
-    const auto kernels = cel::detail::column_kernels();
     if (engine == "machine") {
         state->kernel = nullptr;
         return {};
     }
-    std::string known;
-    for (const cel::detail::column_kernel* kernel : kernels) {
-        if (engine.empty() || kernel->name == engine) {
-            state->kernel = kernel;
-            return {};
-        }
-        known += std::string(kernel->name) + ", ";
+    auto found = cel::detail::find_column_kernel(engine);
+    if (!found) {
+        found.error().hint += ", machine";
+        return std::move(found).error();
     }
-    return error{error_kind::usage,
-                 "usage.unknown_engine",
-                 fmt::format("this machine has no policy engine '{}'", engine),
-                 {},
-                 fmt::format("one of: {}machine", known)};
+    state->kernel = *found;
+    return {};
 }
 
 OPSPILOT_INLINE std::uint32_t policy_set::mandatory(const frame& f, policy_workspace& scratch) const {

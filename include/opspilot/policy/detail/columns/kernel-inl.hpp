@@ -1,6 +1,9 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
+#include <vector>
 
 #include "opspilot/policy/detail/columns/kernel_loops.hpp"
 
@@ -61,6 +64,20 @@ inline column_kernel_list detect_column_kernels() noexcept {
 OPSPILOT_INLINE std::span<const column_kernel* const> column_kernels() noexcept {
     static const column_kernel_list found = detect_column_kernels();
     return {found.kernels.data(), found.count};
+}
+
+OPSPILOT_INLINE result<const column_kernel*> find_column_kernel(std::string_view name) {
+    if (name.empty()) return column_kernels().front();
+    std::vector<std::string_view> known;
+    for (const column_kernel* kernel : column_kernels()) {
+        if (kernel->name == name) return kernel;
+        known.push_back(kernel->name);
+    }
+    return error{error_kind::usage,
+                 "usage.unknown_engine",
+                 fmt::format("this machine has no policy engine '{}'", name),
+                 {},
+                 fmt::format("one of: {}", fmt::join(known, ", "))};
 }
 
 }  // namespace opspilot::cel::detail

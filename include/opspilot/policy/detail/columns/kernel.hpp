@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 
+#include "opspilot/base/result.hpp"
 #include "opspilot/policy/detail/cel/program.hpp"
 
 namespace opspilot::cel::detail {
@@ -25,6 +26,9 @@ struct column_kernel {
 
 /// The kernels of this build that this machine can run, best first; "scalar" is always the last.
 [[nodiscard]] OPSPILOT_API std::span<const column_kernel* const> column_kernels() noexcept;
+
+/// The kernel of that name, or the best one for "". Errors: usage.unknown_engine.
+[[nodiscard]] OPSPILOT_API result<const column_kernel*> find_column_kernel(std::string_view name);
 
 }  // namespace opspilot::cel::detail
 

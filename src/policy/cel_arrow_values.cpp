@@ -1,0 +1,1 @@
+#include "opspilot/policy/cel/arrow_values-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/policy/cel/rule_set-inl.hpp"
