@@ -199,11 +199,35 @@ private:
             lost = lost || ((c == nullptr || c->what == cell_set::kind::missing) && !a.what->reads[i].strict);
         }
         if (at == stands_failing) return lost || !a.what->total;
+        if (a.fields.size() == 1 && (a.what->seeking == 'c' || a.what->seeking == 'e')) return search_possible(a, at);
         if (at == stands_unordered || unknowns_[a.unknown].shape != test::form::relation || a.fields.size() != 2) return true;
         const cell_set* const first = chosen(a.fields[0]);
         const cell_set* const second = chosen(a.fields[1]);
         if (first == nullptr || second == nullptr) return true;
         return relation_possible(*a.what, a, *first, *second, at);
+    }
+    /// A text that ends with or contains one part contains that part's parts too.
+    [[nodiscard]] bool search_possible(const asked& a, standing at) const {
+        const cell_set* const c = chosen(a.fields[0]);
+        if (c == nullptr || c->what != cell_set::kind::texts) return true;
+        const auto follows = [](const test& from, const test& to) {  // to holds wherever from does
+            return to.seeking == 'c' ? from.sought.find(to.sought) != std::string::npos
+                                     : from.seeking == 'e' && from.sought.ends_with(to.sought);
+        };
+        const test& t = *a.what;
+        if (at == standing{lapses} && t.seeking == 'c' && c->start.find(t.sought) != std::string_view::npos) return false;
+        for (const asked& b : asked_) {
+            if (b.what == a.what || b.unknown == open || b.fields != a.fields || standing_[b.unknown] == stands_nowhere) continue;
+            const test& other = *b.what;
+            if (other.seeking != 'c' && other.seeking != 'e') continue;
+            const bool there = standing_[b.unknown] == standing{holds};
+            if (at == standing{lapses} && there && follows(other, t)) return false;
+            if (at == standing{holds} && !there && follows(t, other)) return false;
+            if (at == standing{holds} && there && t.seeking == 'e' && other.seeking == 'e' && !follows(t, other) &&
+                !follows(other, t))
+                return false;
+        }
+        return true;
     }
     [[nodiscard]] bool relation_possible(const test& t, const asked& a, const cell_set& first, const cell_set& second,
                                          standing at) const {

@@ -13,7 +13,7 @@
 
 namespace opspilot::detail::analysis {
 
-OPSPILOT_INLINE cel::detail::checked subtree(const cel::detail::checked& c, std::uint32_t node) {
+OPSPILOT_INLINE cel::detail::checked cut_out(const cel::detail::checked& c, std::uint32_t node) {
     const std::uint32_t begin = c.ast.nodes[node].begin;
     cel::detail::checked out;
     out.pool = c.pool;
@@ -56,7 +56,7 @@ OPSPILOT_INLINE std::optional<literal> literal_of(const cel::detail::checked& c,
         if (m.what != reference::none && m.what != reference::type) return {};
         if (c.ast.nodes[i].kind == cel::detail::node_kind::slot) return {};
     }
-    cel::detail::checked part = subtree(c, node);
+    cel::detail::checked part = cut_out(c, node);
     auto p = std::make_shared<cel::detail::program>(cel::detail::lower(part, {}, nullptr, false));
     if (p->reads != cel::detail::reads_nothing || p->code.empty() || p->code[p->result].op != cel::detail::opcode::constant)
         return {};
@@ -87,7 +87,7 @@ OPSPILOT_INLINE std::optional<std::size_t> test::position(field_id f) const noex
 /// Reads one test off a tree.
 class test_reader {
 public:
-    test_reader(const cel::detail::checked& c, std::uint32_t node, const schema& s) : tree_(subtree(c, node)), schema_(s) {
+    test_reader(const cel::detail::checked& c, std::uint32_t node, const schema& s) : tree_(cut_out(c, node)), schema_(s) {
         root_ = tree_.ast.root();
     }
 

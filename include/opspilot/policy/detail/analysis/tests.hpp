@@ -160,7 +160,7 @@ private:
 };
 
 /// The subtree of a node by itself.
-[[nodiscard]] cel::detail::checked subtree(const cel::detail::checked& c, std::uint32_t node);
+[[nodiscard]] cel::detail::checked cut_out(const cel::detail::checked& c, std::uint32_t node);
 
 /// A text that is the same for the same computation over the same fields.
 [[nodiscard]] std::string key_of(const cel::detail::checked& c, std::uint32_t node);
