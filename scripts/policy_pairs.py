@@ -259,7 +259,7 @@ class Shapes:
 
     def variation(self, part: Part, shape: str) -> Part:
         """Something near: another of the shape, with a condition more, one less sure, or the opposite."""
-        other = getattr(self, shape)()
+        other: Part = getattr(self, shape)()
         return self.pick(
             [other, and_(part, other), or_(part, other), and_(part, self.band()), or_(other, self.band()), not_(other), part]
         )

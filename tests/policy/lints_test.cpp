@@ -83,7 +83,7 @@ TEST_CASE("a finding shows its line with a mark under the place") {
     const compiled c({{"r", "action.kind == 'a' && task.count < 0", "forbid"}});
     REQUIRE(c.findings.size() == 1);
     CHECK(c.findings[0].excerpt ==
-          "{\"id\": \"r\", \"when\": \"action.kind == 'a' && task.count < 0\", \"effect\": \"forbid\", \"because\": \"b\"}…\n"
+          "{\"id\": \"r\", \"when\": \"action.kind == 'a' && task.count < 0\", \"effect\": \"forbid\", \"because\": \"b\"}]}\n"
           "                                           ^~~~~~~~~~");
 }
 
@@ -215,7 +215,7 @@ TEST_CASE("invariants: proved by one rule or by several, refuted with a row, or 
     };
     CHECK(outcome({{"r", "task.intent in ['fraud', 'legal']", "escalate"}}, "task.intent == 'fraud'") == "proved");
     CHECK(outcome({{"r", "task.intent == 'legal'", "escalate"}}, "task.intent == 'fraud'") ==
-          R"(auto_execute {"task":{"intent":"fraud","amount":0.0,"count":0,"text":""},"candidate":{"id":"","kind":""}})");
+          R"(auto_execute {"task":{"amount":0.0,"count":0,"intent":"fraud","text":""},"candidate":{"id":"","kind":""}})");
     CHECK(outcome({{"a", "task.amount > 10.0", "require_approval"}, {"b", "task.amount < 20.0", "suggest_only"}},
                   "task.count > 3") == "proved");
     CHECK(

@@ -69,7 +69,10 @@ private:
     /// Conditions that read something and yet always come out the same; constant ones were reported when they were read.
     void constant(std::size_t i) {
         const policy_rule& r = rules()[i];
-        if (r.condition.reads == cel::detail::reads_nothing) return;
+        if (r.condition.reads == cel::detail::reads_nothing) {
+            always_[i] = decider_.valid(conditions_[i]).what == decision::kind::yes ? 1 : 0;
+            return;
+        }
         const decision possible = decider_.satisfiable(conditions_[i]);
         never_[i] = possible.what == decision::kind::no ? 1 : 0;
         if (never_[i] != 0) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -45,11 +47,8 @@ inline json any_value(const field& f, std::int64_t now_us) {
 }
 
 OPSPILOT_INLINE std::string example::text() const {
-    json all = json::object();
-    all["task"] = task;
-    all["candidate"] = candidate;
-    if (timed) all["now"] = now_us;
-    return all.dump();
+    return fmt::format("{{\"task\":{},\"candidate\":{}{}}}", task.dump(), candidate.dump(),
+                       timed ? fmt::format(",\"now\":{}", now_us) : "");
 }
 
 OPSPILOT_INLINE example_maker::example_maker(const schema& s, const dictionary& strings) : schema_(s), strings_(strings) {
