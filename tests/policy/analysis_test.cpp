@@ -1,6 +1,7 @@
 // The decision procedure: what it decides by hand, and at random against every row of small domains, evaluated by the machine.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>
@@ -251,4 +252,130 @@ TEST_CASE("random conditions: no answer differs from all rows tried one by one")
     UNSCOPED_INFO(answers << " answers, " << open << " not decided");
     CHECK(open < answers / 4);
     WARN(answers << " answers, " << open << " not decided");
+}
+
+namespace {
+
+/// Conditions over wide domains: doubles and ints at their ends, free texts, lists, times.
+class wide_conditions {
+public:
+    explicit wide_conditions(std::uint64_t seed) : random_(seed) {}
+    std::string truth(int depth) {
+        if (depth > 0) {
+            switch (pick(6)) {
+                case 0:
+                case 1: return fmt::format("({} && {})", truth(depth - 1), truth(depth - 1));
+                case 2: return fmt::format("({} || {})", truth(depth - 1), truth(depth - 1));
+                case 3: return fmt::format("!({})", truth(depth - 1));
+                default: break;
+            }
+        }
+        switch (pick(14)) {
+            case 0: return fmt::format("task.x {} {}", comparison(), number());
+            case 1: return fmt::format("task.x {} {} {} {}", one({"*", "/", "+", "-"}), factor(), comparison(), number());
+            case 2: return fmt::format("{} - task.x * {} {} {}", factor(), factor(), comparison(), number());
+            case 3: return fmt::format("int(task.x) {} {}", comparison(), one({"0", "1", "-1", "9223372036854775807"}));
+            case 4:
+                return fmt::format("task.n {} {} {} {}", one({"*", "+", "-", "/"}), one({"2", "-3", "1"}), comparison(), whole());
+            case 5: return fmt::format("-task.n {} {}", comparison(), one({"3", "0.5", "9223372036854775807u"}));
+            case 6: return fmt::format("double(task.n) {} task.x", comparison());
+            case 7:
+                return fmt::format("task.s.{}('{}')", one({"startsWith", "contains", "endsWith"}),
+                                   one({"a", "ab", "b", "ba", "abc"}));
+            case 8: return fmt::format("task.s {} {}", comparison(), one({"'a'", "'ab'", "'b'", "task.t"}));
+            case 9: return fmt::format("{} in task.l", one({"'a'", "'b'", "task.s"}));
+            case 10:
+                return one(
+                    {"task.l.exists(i, i == task.s)", "size(task.l) > 1", "task.s.matches('^a.*b$')", "size(task.s) <= 2"});
+            case 11:
+                return fmt::format("task.d {} duration('{}') {} timestamp('{}')", one({"+", "-"}), one({"1h", "-36h", "5ns"}),
+                                   comparison(), moment());
+            case 12: return fmt::format("task.d - timestamp('{}') {} duration('{}')", moment(), comparison(), one({"0s", "24h"}));
+            default: return one({"has(task.x)", "has(task.d)", "task.x * 0.5 + double(task.n) > 1.0", "task.t == task.s"});
+        }
+    }
+    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
+    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
+
+private:
+    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
+    std::string number() { return one({"0.3", "1.0", "-2.5", "1e308", "0", "3", "0.1", "0.6"}); }
+    std::string factor() { return one({"3.0", "0.1", "-0.5", "1e200", "7.0"}); }
+    std::string whole() { return one({"0", "1", "-7", "9223372036854775807", "-9223372036854775808", "2.5"}); }
+    std::string moment() { return one({"2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00Z"}); }
+    std::mt19937_64 random_;
+};
+
+}  // namespace
+
+TEST_CASE("random conditions over wide domains: no row refutes a yes, and every no has its row") {
+    const schema s = schema::parse(R"({"task": [{"name": "x", "type": "double", "optional": true}, {"name": "n", "type": "int"},
+        {"name": "s", "type": "string"}, {"name": "t", "type": "string"}, {"name": "l", "type": "list<string>"},
+        {"name": "d", "type": "timestamp", "optional": true}]})")
+                         .value();
+    wide_conditions make(21);
+    const auto numbers = [] {
+        std::vector<double> out;
+        for (const double at : {0.3, 1.0, -2.5, 1e308, 0.0, 3.0, 0.1, 0.6, 0.2, 0.9, 5.0, 9.2e18, 1e108, 1.7e308, 0.03, 21.0})
+            for (const double x : {at, -at, std::nextafter(at, HUGE_VAL), std::nextafter(at, -HUGE_VAL)})
+                if (std::isfinite(x)) out.push_back(x);
+        return out;
+    }();
+    const std::vector<std::int64_t> wholes{
+        0, 1, -1, 2, 3, -7, -3, 7, 21, -2, INT64_MAX, INT64_MIN, INT64_MAX - 1, INT64_MIN + 1, INT64_MAX / 2, INT64_MAX / 2 + 1};
+    const std::vector<std::int64_t> times{0,
+                                          1767225600000000,
+                                          1767225600000001,
+                                          1767139200000000,
+                                          -62135596800000000,
+                                          -62135596800000001,
+                                          253402300799999999,
+                                          253402297200000000,
+                                          INT64_MAX,
+                                          INT64_MIN};
+    std::vector<example> rows;
+    for (int i = 0; i < 1500; ++i) {
+        example e;
+        if (make.pick(8) != 0) e.task["x"] = numbers[make.pick(numbers.size())];
+        e.task["n"] = wholes[make.pick(wholes.size())];
+        e.task["s"] = make.one({"a", "ab", "b", "ba", "abc", "", "xa", "aab", "zz"});
+        e.task["t"] = make.one({"a", "ab", "zz", ""});
+        e.task["l"] = json::array();
+        for (const char* item : {"a", "b", "ab"})
+            if (make.pick(2) == 0) e.task["l"].push_back(item);
+        if (make.pick(8) != 0) e.task["d"] = times[make.pick(times.size())];
+        e.candidate = json::object({{"id", ""}});
+        rows.push_back(e);
+    }
+    std::size_t answers = 0, open = 0, yes = 0;
+    for (int round = 0; round < 300; ++round) {
+        dictionary strings;
+        decider d(s, strings);
+        const std::string first = make.truth(2), second = make.truth(2);
+        INFO(first << "   |   " << second);
+        const std::uint32_t a = d.add(first).value(), b = d.add(second).value();
+        example_maker maker(s, strings);
+        const auto outcome = [&](const example& e, std::uint32_t c) {
+            frame f;
+            REQUIRE(maker.read(e, f));
+            return d.evaluate(c, f);
+        };
+        const auto check = [&](const decision& given, auto&& refutes, bool row_shows_yes) {
+            ++answers;
+            if (given.what == decision::kind::unknown) ++open;
+            if (given.row) CHECK(refutes(outcome(*given.row, a), outcome(*given.row, b)));
+            if (given.what != (row_shows_yes ? decision::kind::no : decision::kind::yes)) return;
+            ++yes;
+            bool refuted = false;
+            for (const example& e : rows) refuted = refuted || refutes(outcome(e, a), outcome(e, b));
+            CHECK(!refuted);
+        };
+        check(d.implies(a, b), [](outcomes x, outcomes y) { return x == holds && y != holds; }, false);
+        check(d.disjoint(a, b), [](outcomes x, outcomes y) { return x == holds && y == holds; }, false);
+        check(d.satisfiable(a), [](outcomes x, outcomes) { return x == holds; }, true);
+        check(d.valid(a), [](outcomes x, outcomes) { return x != holds; }, false);
+    }
+    WARN(answers << " answers, " << yes << " of them that no row refutes, " << open << " not decided");
+    CHECK(yes > answers / 20);
+    CHECK(open < answers / 4);
 }
