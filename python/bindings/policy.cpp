@@ -31,6 +31,7 @@ py::list findings_list(const std::vector<policy_finding>& findings) {
         entry["message"] = text(f.message);
         entry["where"] = text(f.where);
         entry["hint"] = text(f.hint);
+        entry["excerpt"] = text(f.excerpt);
         out.append(entry);
     }
     return out;
@@ -196,6 +197,35 @@ py::list rule_list(const policy_handle& p) {
     return out;
 }
 
+/// By id: condition, verdict never reached, what the prover found, a row that refutes it, what the rules leave for it.
+py::list proof_list(const policy_handle& p) {
+    const std::vector<policy_set::proof> proofs = [&] {
+        const py::gil_scoped_release unlocked;
+        return p.set.prove();
+    }();
+    const std::vector<policy_set::invariant_info> invariants = p.set.invariants();
+    constexpr std::array<const char*, 3> outcomes{"proved", "refuted", "not decided"};
+    py::list out;
+    for (std::size_t i = 0; i < proofs.size() && i < invariants.size(); ++i) {
+        py::dict entry;
+        entry["id"] = text(invariants[i].id);
+        entry["when"] = text(invariants[i].when);
+        entry["never"] = text(name(invariants[i].never));
+        entry["outcome"] = outcomes[static_cast<std::size_t>(proofs[i].what)];
+        entry["row"] = proofs[i].row.empty() ? py::object(py::none()) : py::object(text(proofs[i].row));
+        entry["verdict"] = proofs[i].verdict.empty() ? py::object(py::none()) : py::object(text(proofs[i].verdict));
+        out.append(entry);
+    }
+    return out;
+}
+
+py::list guard_list(const policy_handle& p, const std::string& invariant) {
+    py::list out;
+    for (const policy_set::guard& g : p.set.guards(invariant))
+        out.append(py::make_tuple(text(p.set.rule(g.rule).when), g.holds, g.lapses, g.fails));
+    return out;
+}
+
 }  // namespace
 
 void bind_policy(py::module_& m) {
@@ -211,6 +241,19 @@ void bind_policy(py::module_& m) {
                  return out;
              })
         .def("coverage", [](const policy_handle& p) { return p.set.coverage(); })
+        .def("prove", &proof_list)
+        .def("guards", &guard_list, py::arg("invariant"))
+        .def("notes", [](const policy_handle& p) { return findings_list(p.set.notes()); })
+        .def(
+            "findings_at",
+            [](const policy_handle& p, const py::object& now) { return findings_list(p.set.findings_at(microseconds(now))); },
+            py::arg("now"))
+        .def(
+            "condition_tree",
+            [](const policy_handle& p, const std::string& condition) {
+                return text(unwrap(condition_tree(condition, p.fields)));
+            },
+            py::arg("condition"))
         .def_property_readonly("fingerprint", [](const policy_handle& p) { return p.set.fingerprint(); })
         .def_property_readonly("schema", [](const policy_handle& p) { return p.fields.to_json(); });
 }

@@ -14,7 +14,7 @@ from opspilot._describe import Described
 from opspilot._rows import encode
 from opspilot.errors import PolicyError, UsageError
 
-__all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult"]
+__all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult", "Proof", "prove"]
 
 #: A policy document: JSON text, bytes, a mapping, or the path of a file.
 Document = str | bytes | Mapping[str, Any] | Path
@@ -45,6 +45,23 @@ class Finding:
     message: str
     where: str
     hint: str
+    #: The line of the document and, below it, a mark under the place; empty where there is no line.
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether the rules keep an invariant: ``outcome`` is "proved", "refuted" or "not decided".
+
+    A refuted one has a ``row`` (task, candidate and, where it matters, now) that the evaluator confirmed, and the ``verdict``
+    that the rules leave for it. ``method``: "built-in", "z3", or None where nothing decided it.
+    """
+
+    invariant: str
+    outcome: str
+    row: dict[str, Any] | None = None
+    verdict: str | None = None
+    method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,21 @@ class Policy(Described):
         return self._core.rules()
 
     @property
+    def invariants(self) -> list[Proof]:
+        """Whether the rules keep each invariant, as the built-in prover finds; ``prove`` also asks Z3."""
+        return [_proof_of(entry) for entry in self._core.prove()]
+
+    @property
+    def notes(self) -> list[Finding]:
+        """What may be meant and may be not: rules that pull apart on the same rows, fields that may be missing, patterns without
+        ends."""
+        return [Finding(**entry) for entry in self._core.notes()]
+
+    def findings_at(self, now: object) -> list[Finding]:
+        """Warnings about rules whose time is over at ``now``: integer microseconds since 1970 UTC, or an aware datetime."""
+        return [Finding(**entry) for entry in self._core.findings_at(now)]
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 hex over the documents."""
         return self._core.fingerprint
@@ -181,6 +213,55 @@ class Policy(Described):
     def __reduce__(self) -> tuple[object, ...]:
         schema = None if self._guessed is not None else self._core.schema.encode()
         return (_restore, ([(name, text.encode()) for name, text in self._documents], schema))
+
+
+def prove(policy: Policy, invariant: str | Mapping[str, Any], *, timeout_s: float = 20.0) -> Proof:
+    """Whether the rules of all layers keep an invariant for every task and candidate that the schema allows.
+
+    ``invariant``: the id of one in the documents, or a mapping such as ``{"when": "task.intent == 'fraud'", "never":
+    "auto_execute"}``. What the built-in prover does not decide, Z3 is asked (extra ``prove``); a row that it finds counts only
+    when the evaluator confirms it. Budgets of time and memory of one evaluation are left out of account. Raises
+    ``ModuleNotFoundError`` when Z3 is needed and not installed.
+    """
+    invariants = [(_INVARIANT, dict(invariant))] if isinstance(invariant, Mapping) else _invariants_of(policy._documents)
+    wanted = invariant if isinstance(invariant, str) else _INVARIANT
+    found = next((entry for name, entry in invariants if name == wanted), None)
+    if found is None:
+        hint = f"one of: {', '.join(name for name, _ in invariants)}" if invariants else "the documents declare none"
+        raise UsageError(f"no invariant is called '{wanted}'", code="usage.unknown_invariant", hint=hint)
+    # The rules of all documents with this invariant alone.
+    alone = {"layer": "business", "version": "0", "rules": [], "invariants": [{"never": "auto_execute", **found, "id": wanted}]}
+    documents = [(name, _without_invariants(text)) for name, text in policy._documents]
+    core, findings = _core.PolicySet.compile([*documents, ("invariant", json.dumps(alone))], policy._core.schema)
+    if core is None:
+        raise _refusal([Finding(**entry) for entry in findings])
+    proof = _proof_of(core.prove()[0])
+    if proof.outcome != "not decided":
+        return proof
+    from opspilot import _z3  # the extra is needed only here
+
+    return _z3.prove(core, wanted, str(alone["invariants"][0]["when"]), timeout_s)  # type: ignore[index]
+
+
+_INVARIANT = "invariant"
+
+
+def _proof_of(entry: Mapping[str, Any]) -> Proof:
+    decided = entry["outcome"] != "not decided"
+    row = json.loads(entry["row"]) if entry["row"] else None
+    return Proof(entry["id"], entry["outcome"], row, entry["verdict"], "built-in" if decided else None)
+
+
+def _invariants_of(documents: list[tuple[str, str]]) -> list[tuple[str, dict[str, Any]]]:
+    found = [entry for _, text in documents for entry in _objects(json.loads(text).get("invariants"))]
+    return [(str(entry["id"]), entry) for entry in found]
+
+
+def _without_invariants(text: str) -> str:
+    document = json.loads(text)
+    document.pop("invariants", None)
+    document.pop("tests", None)
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _restore(documents: list[tuple[str, bytes]], schema: bytes | None) -> Policy:

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "opspilot/base/hash.hpp"
+#include "opspilot/policy/detail/analysis/analysis.hpp"
+#include "opspilot/policy/detail/analysis/rule_facts.hpp"
 #include "opspilot/policy/detail/apply.hpp"
 #include "opspilot/policy/detail/columns/catalogue.hpp"
 #include "opspilot/policy/detail/policy_state.hpp"
@@ -67,7 +69,9 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
                              detail::policy_layer::business}) {
         for (std::size_t i = 0; i < documents.size(); ++i) {
             if (layers[i] != layer) continue;
+            const std::size_t before = findings == nullptr ? 0 : findings->size();
             detail::read_policy_document(documents[i], s, strings, *made, columns, log);
+            if (findings != nullptr) detail::analysis::add_excerpts(std::span(*findings).subspan(before), documents[i].text);
             identity.update(fmt::format("\n{}\n", documents[i].text.size()));
             identity.update(documents[i].text);
         }
@@ -79,6 +83,7 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
         made->diversifies = made->diversifies || r.effect == detail::policy_effect::diversify;
     policy_set out;
     out.state = std::move(made);
+    if (findings != nullptr) detail::analysis::add_warnings(out, strings, *findings);
     return out;
 }
 
@@ -192,6 +197,64 @@ OPSPILOT_INLINE std::vector<std::uint32_t> policy_set::coverage() const {
     std::vector<std::uint32_t> covered;
     if (state != nullptr) detail::run_policy_tests(*state, results, covered);
     return covered;
+}
+
+namespace detail {
+
+/// The documents of a set compiled anew over strings of their own, for what asks about them and not about a decision.
+struct policy_copy {
+    dictionary strings;
+    policy_set set;
+    explicit policy_copy(const policy_set::impl& from) {
+        std::vector<policy_set::document> documents;
+        for (const policy_document& d : from.documents) documents.push_back({d.name, d.text});
+        auto compiled = policy_set::compile(documents, from.fields, strings);
+        if (compiled) set = std::move(*compiled);
+    }
+};
+
+}  // namespace detail
+
+OPSPILOT_INLINE std::vector<policy_set::proof> policy_set::prove() const {
+    if (state == nullptr) return {};
+    detail::policy_copy copy(*state);
+    return detail::analysis::prove(copy.set, copy.strings);
+}
+
+OPSPILOT_INLINE std::vector<policy_set::guard> policy_set::guards(std::string_view invariant) const {
+    std::vector<guard> out;
+    if (state == nullptr) return out;
+    const auto v = std::find_if(state->invariants.begin(), state->invariants.end(),
+                                [&](const detail::policy_invariant& known) { return known.id == invariant; });
+    if (v == state->invariants.end()) return out;
+    for (std::uint32_t r = 0; r < state->rules.size(); ++r) {
+        const detail::policy_rule& rule = state->rules[r];
+        namespace a = detail::analysis;
+        const a::outcomes acts = a::times_of(rule).always() ? a::narrowing_below(rule, v->never) : a::outcomes{0};
+        if (acts != 0) out.push_back({r, (acts & a::holds) != 0, (acts & a::lapses) != 0, (acts & a::fails) != 0});
+    }
+    return out;
+}
+
+OPSPILOT_INLINE std::vector<policy_set::invariant_info> policy_set::invariants() const {
+    std::vector<invariant_info> out;
+    if (state != nullptr)
+        for (const detail::policy_invariant& v : state->invariants) out.push_back({v.id, v.when, v.never});
+    return out;
+}
+
+OPSPILOT_INLINE std::vector<policy_finding> policy_set::notes() const {
+    std::vector<policy_finding> out;
+    if (state == nullptr) return out;
+    detail::policy_copy copy(*state);
+    detail::analysis::add_notes(copy.set, copy.strings, out);
+    return out;
+}
+
+OPSPILOT_INLINE std::vector<policy_finding> policy_set::findings_at(std::int64_t now_us) const {
+    std::vector<policy_finding> out;
+    if (state != nullptr) detail::analysis::add_expired(*this, now_us, out);
+    return out;
 }
 
 OPSPILOT_INLINE const std::string& policy_set::fingerprint() const noexcept {

@@ -26,6 +26,7 @@ struct policy_finding {
     std::string message;
     std::string where;  ///< "policy 'x' line 3 column 18"
     std::string hint;
+    std::string excerpt{};  ///< the line of the document and, below it, a mark under the place; "" when there is no line
 };
 
 /// One rule that touched a candidate. Indices are into `policy_set::rule(...)`.
@@ -119,7 +120,8 @@ public:
         std::string_view text;
     };
     /// Compiles documents (layer order is by their "layer", not by position). All findings are collected in `findings`
-    /// (may be null); the first error is returned. String constants are inserted into `strings`.
+    /// (may be null); the first error is returned. Documents without errors are then also looked at together: rules that never
+    /// act or change nothing, invariants that the rules do not keep. String constants are inserted into `strings`.
     [[nodiscard]] static result<policy_set> compile(std::span<const document> documents, const schema& s, dictionary& strings,
                                                     std::vector<policy_finding>* findings = nullptr);
 
@@ -176,10 +178,42 @@ public:
         std::string_view sha256;  ///< hex, of its text
     };
     [[nodiscard]] std::vector<document_info> documents() const;
+    /// Whether the rules of all layers keep an invariant for every row that the readers accept.
+    struct proof {
+        enum class kind : std::uint8_t { proved, refuted, not_decided };
+        std::string invariant;
+        kind what = kind::not_decided;
+        std::string row;           ///< of a refuted one: {"task": {…}, "candidate": {…}, "now": …}, as the engine confirmed it
+        std::string_view verdict;  ///< of a refuted one: what the rules leave for it
+    };
+    [[nodiscard]] std::vector<proof> prove() const;
+    /// A rule that keeps the verdict below an invariant's, at every time, where its condition holds, does not, or fails.
+    struct guard {
+        std::uint32_t rule = 0;
+        bool holds = false, lapses = false, fails = false;
+    };
+    /// The guards of an invariant, for provers elsewhere; empty where no invariant has the id.
+    [[nodiscard]] std::vector<guard> guards(std::string_view invariant) const;
+    /// The invariants in order: id, condition, and the verdict that is never reached.
+    struct invariant_info {
+        std::string_view id, when;
+        verdict never = verdict::auto_execute;
+    };
+    [[nodiscard]] std::vector<invariant_info> invariants() const;
+    /// What may be meant and may be not: rules that pull apart on the same rows, fields that may be missing, patterns without
+    /// ends.
+    [[nodiscard]] std::vector<policy_finding> notes() const;
+    /// Warnings about rules whose time is over.
+    [[nodiscard]] std::vector<policy_finding> findings_at(std::int64_t now_us) const;
 
     struct impl;
     std::shared_ptr<const impl> state;
 };
+
+/// The syntax tree of a condition over a schema, type-checked, for tools that reason about conditions: a JSON array of nodes,
+/// children before parents, each with "kind", "type", "children" (indices) and, where it has one, "name", "value" or "field".
+/// Errors: kind policy, the first thing that is wrong with the condition.
+[[nodiscard]] OPSPILOT_API result<std::string> condition_tree(std::string_view condition, const schema& s);
 
 }  // namespace opspilot
 

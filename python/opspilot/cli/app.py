@@ -55,7 +55,9 @@ def main() -> None:
         details = {"code": error.code, "where": error.where, "hint": error.hint}
         output.problem(str(error), output.BAD_INPUT, as_json, details)
     except ModuleNotFoundError as error:
-        extra = {"lightgbm": "demo", "sklearn": "demo", "pyarrow": "arrow"}.get((error.name or "").partition(".")[0])
+        extra = {"lightgbm": "demo", "sklearn": "demo", "pyarrow": "arrow", "z3": "prove"}.get(
+            (error.name or "").partition(".")[0]
+        )
         if extra is None:
             raise
         hint = f"pip install 'opspilot[{extra}]'"

@@ -1,7 +1,9 @@
-"""policy: check documents, run their tests."""
+"""policy: check documents, run their tests, prove their invariants."""
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +15,9 @@ from opspilot.cli import output
 from opspilot.cli.app import app
 from opspilot.cli.inspect import Json
 from opspilot.errors import PolicyError
-from opspilot.policy import Finding, Policy
+from opspilot.policy import Finding, Policy, prove
 
-policy = typer.Typer(help="Policy documents: check them, run their own tests.", no_args_is_help=True)
+policy = typer.Typer(help="Policy documents: check them, run their own tests, prove their invariants.", no_args_is_help=True)
 app.add_typer(policy, name="policy")
 
 Files = Annotated[list[Path], typer.Argument(help="Policy documents (JSON), of one or several layers.")]
@@ -23,18 +25,28 @@ Schema = Annotated[Path | None, typer.Option(help="schema.json of the bundle; wi
 
 
 @policy.command()
-def check(files: Files, schema: Schema = None, as_json: Json = False) -> int:
+def check(
+    files: Files,
+    schema: Schema = None,
+    notes: Annotated[bool, typer.Option("--notes", help="Also show what may be meant and may be not.")] = False,
+    as_json: Json = False,
+) -> int:
     """Compiles documents and shows what the checker finds. Exit 1 when one finding is an error."""
     compiled, findings = _compile(files, schema)
+    if compiled is not None:
+        findings = [*findings, *compiled.findings_at(datetime.now(UTC))]
+    remarks = compiled.notes if compiled is not None and notes else []
     errors = sum(finding.error for finding in findings)
     if as_json:
         about: dict[str, Any] = {"ok": errors == 0, "errors": errors, "warnings": len(findings) - errors}
         about |= {"files": [str(file) for file in files], "rules": len(compiled.rules) if compiled else 0}
         about["findings"] = [{name: getattr(finding, name) for name in finding.__slots__} for finding in findings]
+        if notes:
+            about["notes"] = [{name: getattr(note, name) for name in note.__slots__} for note in remarks]
         output.show_json(about)
         return output.FINE if errors == 0 else output.NO
-    if findings:
-        output.console.print(_findings(findings))
+    if findings or remarks:
+        output.console.print(_findings(findings, remarks))
     if compiled is not None:
         output.console.print(
             f"{len(compiled.rules)} rules in {_count(len(files), 'document')}, {_count(len(findings), 'warning')}"
@@ -75,6 +87,47 @@ def test(files: Files, schema: Schema = None, as_json: Json = False) -> int:
     return output.FINE if not failed else output.NO
 
 
+@policy.command(name="prove")
+def prove_verb(
+    files: Files,
+    schema: Schema = None,
+    invariant: Annotated[str | None, typer.Option(help="Id of one invariant; without it all are looked at.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Says of each invariant whether the rules keep it for every row. Exit 1 unless all are proved."""
+    compiled, findings = _compile(files, schema)
+    if compiled is None:
+        first = next(finding for finding in findings if finding.error)
+        raise output.Failed(
+            f"{first.where}: {first.message}; {first.hint}", output.NO, code=first.code, where=first.where, hint=first.hint
+        )
+    names = [proof.invariant for proof in compiled.invariants]
+    if invariant is not None and invariant not in names:
+        hint = f"one of: {', '.join(names)}" if names else "the documents declare none"
+        raise output.Failed(
+            f"no invariant is called '{invariant}'; {hint}", output.USAGE, code="usage.unknown_invariant", hint=hint
+        )
+    with output.working("proving"):
+        proofs = [prove(compiled, name) for name in names if invariant in {None, name}]
+    proved = all(proof.outcome == "proved" for proof in proofs)
+    if as_json:
+        output.show_json({"ok": proved, "proofs": [{name: getattr(proof, name) for name in proof.__slots__} for proof in proofs]})
+        return output.FINE if proved else output.NO
+    if proofs:
+        table = Table(title="Invariants")
+        for column in ("invariant", "outcome", "by", "row that refutes it"):
+            table.add_column(column, overflow="fold")
+        styles = {"proved": "green", "refuted": "bold red", "not decided": "yellow"}
+        for proof in proofs:
+            row = json.dumps(proof.row, ensure_ascii=False) if proof.row else ""
+            row += f"\nleaves {proof.verdict}" if proof.verdict else ""
+            table.add_row(Text(proof.invariant), Text(proof.outcome, styles[proof.outcome]), proof.method or "", Text(row))
+        output.console.print(table)
+    else:
+        output.console.print("the documents declare no invariant")
+    return output.FINE if proved else output.NO
+
+
 def _compile(files: list[Path], schema: Path | None) -> tuple[Policy | None, list[Finding]]:
     """What cannot be read is an OSError (exit 4); what does not compile is a list of findings."""
     for file in [*files, *([schema] if schema is not None else [])]:
@@ -89,15 +142,15 @@ def _compile(files: list[Path], schema: Path | None) -> tuple[Policy | None, lis
     return compiled, compiled.findings
 
 
-def _findings(findings: list[Finding]) -> Table:
+def _findings(findings: list[Finding], notes: list[Finding]) -> Table:
     table = Table(title="Findings")
     for name in ("", "rule", "where", "what", "cure"):
         table.add_column(name, overflow="fold")
-    for finding in sorted(findings, key=lambda finding: not finding.error):
-        kind = Text("error", "bold red") if finding.error else Text("warning", "yellow")
-        table.add_row(
-            kind, Text(finding.rule), Text(finding.where), Text(f"{finding.message} [{finding.code}]"), Text(finding.hint)
-        )
+    kinds = [("error", "bold red", [f for f in findings if f.error]), ("warning", "yellow", [f for f in findings if not f.error])]
+    for kind, style, entries in [*kinds, ("note", "cyan", notes)]:
+        for finding in entries:
+            what = f"{finding.message} [{finding.code}]" + (f"\n{finding.excerpt}" if finding.excerpt else "")
+            table.add_row(Text(kind, style), Text(finding.rule), Text(finding.where), Text(what), Text(finding.hint))
     return table
 
 

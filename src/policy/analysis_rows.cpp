@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/analysis/rows-inl.hpp"
