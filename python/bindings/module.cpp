@@ -32,6 +32,9 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_rankers(m);
     opspilot::python::bind_classifiers(m);
     opspilot::python::bind_policy(m);
+    opspilot::python::bind_policy_diff(m);
+    opspilot::python::bind_policy_tools(m);
     opspilot::python::bind_cel(m);
+    opspilot::python::bind_documents(m);
     opspilot::python::bind_info(m);
 }

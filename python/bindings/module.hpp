@@ -12,7 +12,10 @@ void bind_learn(pybind11::module_& m);
 void bind_rankers(pybind11::module_& m);
 void bind_classifiers(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
+void bind_policy_diff(pybind11::module_& m);
+void bind_policy_tools(pybind11::module_& m);
 void bind_cel(pybind11::module_& m);
+void bind_documents(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
 
 }  // namespace opspilot::python

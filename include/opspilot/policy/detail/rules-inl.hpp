@@ -10,6 +10,7 @@
 #include "opspilot/base/text.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/document_tables.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 
 namespace opspilot::detail {
@@ -91,6 +92,10 @@ inline constexpr std::array<document_field, 5> expect_fields{{
     {"queue", json_kind::text, false, "the queue it goes to", {}},
     {"boost", json_kind::number, false, "what is added to the score", {}},
 }};
+
+OPSPILOT_INLINE policy_tables document_tables() noexcept {
+    return {policy_fields, rule_fields, invariant_fields, test_fields, expect_fields};
+}
 
 OPSPILOT_INLINE const effect_traits& traits_of(policy_effect effect) noexcept {
     return effect_table[static_cast<std::size_t>(effect)];
