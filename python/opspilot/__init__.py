@@ -29,7 +29,7 @@ from opspilot.errors import (
 )
 
 if TYPE_CHECKING:
-    from opspilot import calibrate, cel, evaluate, policy, report
+    from opspilot import calibrate, cel, evaluate, policy, report, schemas
     from opspilot.features import Features
     from opspilot.models import ChoiceModel, LinearRanker, Ranker, TextClassifier
     from opspilot.policy import Policy
@@ -64,6 +64,7 @@ __all__ = [
     "evaluate",
     "policy",
     "report",
+    "schemas",
 ]
 
 #: Names that are loaded when they are first used, so that `import opspilot` stays quick.
@@ -73,6 +74,7 @@ _LATER = {
     "evaluate": "opspilot.evaluate",
     "policy": "opspilot.policy",
     "report": "opspilot.report",
+    "schemas": "opspilot.schemas",
     "Policy": "opspilot.policy",
     "Features": "opspilot.features",
     "ChoiceModel": "opspilot.models",
