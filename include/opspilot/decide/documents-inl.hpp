@@ -14,9 +14,14 @@
 #include "opspilot/data/schema.hpp"
 #include "opspilot/decide/detail/document_tables.hpp"
 #include "opspilot/decide/documents.hpp"
+#include "opspilot/decide/engine.hpp"
 #include "opspilot/features/plan.hpp"
 #include "opspilot/policy/detail/document_tables.hpp"
+#include "opspilot/policy/policy.hpp"
 #include "opspilot/rank/detail/document_tables.hpp"
+#include "opspilot/rank/generator.hpp"
+#include "opspilot/rank/linear.hpp"
+#include "opspilot/rank/pipeline.hpp"
 
 namespace opspilot {
 

@@ -104,7 +104,7 @@ def _cautions(about: Mapping[str, Any]) -> list[str]:
     if about["inexact"]:
         lacking = ", ".join(f"{entry['missing']} ({entry['records']:,})" for entry in about["inexact_because"])
         lines.append(
-            f"{about['inexact']:,} records cannot be replayed exactly, because they lack what rules read: {lacking}; "
+            f"{_count(about['inexact'])} cannot be replayed exactly, because of what rules read and they lack: {lacking}; "
             f"{about['changed_exact']:,} of the {about['changed']:,} changes are in records that can"
         )
     if about["differing"]:
@@ -114,9 +114,13 @@ def _cautions(about: Mapping[str, Any]) -> list[str]:
     if about["unreadable"]:
         first = about["refusals"][0]
         lines.append(
-            f"{about['unreadable']:,} records could not be read; the first is record {first['record']}: {first['message']}"
+            f"{_count(about['unreadable'])} could not be read; the first is record {first['record']}: {first['message']}"
         )
     return lines
+
+
+def _count(records: int) -> str:
+    return f"{records:,} record" + ("" if records == 1 else "s")
 
 
 def _moves(title: str, moved: list[dict[str, Any]]) -> Table:

@@ -56,8 +56,9 @@ def _cautions(result: Record) -> str:
     if result["inexact"]:
         lacking = ", ".join(f"<code>{escape(e['missing'])}</code> ({plain(e['records'])})" for e in result["inexact_because"])
         lines.append(
-            f"<b>{plain(result['inexact'])} records cannot be replayed exactly</b>, because they lack what a rule reads: "
-            f"{lacking}. {plain(result['changed_exact'])} of the {plain(result['changed'])} changes are in records that can."
+            f"<b>{_count(result['inexact'], 'record')} cannot be replayed exactly</b>, because of what a rule reads and "
+            f"they lack: {lacking}. {plain(result['changed_exact'])} of the {plain(result['changed'])} changes are in records "
+            "that can."
         )
     if result["differing"]:
         lines.append(
@@ -67,8 +68,8 @@ def _cautions(result: Record) -> str:
     if result["unreadable"]:
         first = result["refusals"][0]
         lines.append(
-            f"{plain(result['unreadable'])} records could not be read; the first is record {plain(first['record'])}: "
-            f"{escape(first['message'])}."
+            f"{_count(result['unreadable'], 'record')} could not be read; the first is record {plain(first['record'])}: "
+            f"{escape(first['message'].rstrip('.'))}."
         )
     return html.callout(*lines) if lines else ""
 
@@ -85,9 +86,11 @@ def _answers(result: Record) -> list[str]:
     ]
     if not moved:
         out.append(html.paragraph("No decision's answer goes from one verdict to another."))
-    tables = "<div><h3>Answers of decisions</h3>" + _matrix(result["by_answer"]) + "</div>"
-    tables += "<div><h3>All candidates</h3>" + _matrix(result["by_candidate"]) + "</div>"
-    out.append(f'<div class="pair">{tables}</div>')
+    out += ["<h3>Answers of decisions</h3>", _matrix(result["by_answer"])]
+    out += ["<h3>All candidates</h3>", _matrix(result["by_candidate"])]
+    out.append(
+        html.paragraph("Old states are rows, new ones columns. Red: more is allowed than before; green: less.", "soft small")
+    )
     return out
 
 
@@ -131,8 +134,9 @@ def _matrix(transitions: Sequence[Record]) -> str:
 
 
 def _hue(old: str, new: str) -> str:
-    """Wider is what to look at twice."""
-    return "good" if STATES.index(new) > STATES.index(old) else "bad"
+    """Wider is what to look at twice; escalate and abstain are equally narrow."""
+    width = {"auto_execute": 4, "require_approval": 3, "suggest": 2, "escalate": 1, "abstain": 1, "forbidden": 0}
+    return "accent" if width[new] == width[old] else "bad" if width[new] > width[old] else "good"
 
 
 def _rules(rules: Sequence[Record]) -> list[str]:
@@ -149,7 +153,7 @@ def _rules(rules: Sequence[Record]) -> list[str]:
         badge = "" if rule["fate"] == "same" else f' <span class="badge {_BADGE[rule["fate"]]}">{rule["fate"]}</span>'
         keys = ("old_hits", "new_hits", "gained", "lost", "candidates", "decisions")
         cells = "".join(f'<td class="n">{plain(rule[key]) if rule[key] else _NONE}</td>' for key in keys)
-        why = f'<div class="soft small">{escape(rule["because"])}</div>' if rule.get("because") else ""
+        why = f'<div class="soft small" style="font-weight:400">{escape(rule["because"])}</div>' if rule.get("because") else ""
         body.append(
             f"<tr><th>{escape(rule['id'])}{badge}{why}</th><td>{escape(rule['layer'])}</td><td>{escape(rule['effect'])}</td>{cells}</tr>"
         )
@@ -253,6 +257,10 @@ def _time(microseconds: int) -> str:
         return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds):%Y-%m-%d %H:%M:%S} UTC"
     except OverflowError:
         return f"{microseconds} µs"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{plain(number)} {noun}" + ("" if number == 1 else "s")
 
 
 def _share(count: int, total: int) -> str:
