@@ -29,7 +29,7 @@ from opspilot.errors import (
 )
 
 if TYPE_CHECKING:
-    from opspilot import calibrate, cel, evaluate, policy, report, signing
+    from opspilot import calibrate, cel, evaluate, policy, report, schemas, signing
     from opspilot.features import Features
     from opspilot.models import ChoiceModel, LinearRanker, Ranker, TextClassifier
     from opspilot.policy import Policy
@@ -64,6 +64,7 @@ __all__ = [
     "evaluate",
     "policy",
     "report",
+    "schemas",
     "signing",
 ]
 
@@ -74,6 +75,7 @@ _LATER = {
     "evaluate": "opspilot.evaluate",
     "policy": "opspilot.policy",
     "report": "opspilot.report",
+    "schemas": "opspilot.schemas",
     "signing": "opspilot.signing",
     "Policy": "opspilot.policy",
     "Features": "opspilot.features",

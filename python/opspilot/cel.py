@@ -40,6 +40,7 @@ __all__ = [
     "UInt",
     "compile",
     "evaluate_typed",
+    "format",
 ]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -171,6 +172,14 @@ def compile(expression: str, variables: Mapping[str, str] | None = None, strict:
         first = remarks[0]
         raise PolicyError(first.message, code=first.code, where=first.where, hint=first.hint)
     return Expression(core, variables, strict, remarks)
+
+
+def format(expression: str) -> str:
+    """The expression with one space around operators, without brackets that change nothing, texts in single quotes where they
+    hold the text as it is. It means the same. One with comments stays as it is. Raises ``PolicyError`` for what does not parse.
+    """
+    _require_utf8(expression)
+    return _core.format_condition(expression)
 
 
 def evaluate_typed(

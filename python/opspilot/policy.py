@@ -7,14 +7,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opspilot import _core
 from opspilot._describe import Described
 from opspilot._rows import encode
 from opspilot.errors import PolicyError, UsageError
 
-__all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult", "Proof", "prove"]
+if TYPE_CHECKING:
+    from opspilot._dmn import DecisionTable
+    from opspilot._policy_diff import PolicyDiff, Side
+
+__all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult", "Proof", "diff", "format", "from_dmn", "prove"]
 
 #: A policy document: JSON text, bytes, a mapping, or the path of a file.
 Document = str | bytes | Mapping[str, Any] | Path
@@ -122,16 +126,15 @@ class Policy(Described):
             raise refusal(findings)
         return cls(core, findings, documents, guessed)
 
-    def evaluate(
-        self, task: object, candidates: object, *, now: object = 0, explain: bool = False
-    ) -> list[CandidateResult]:
+    def evaluate(self, task: object, candidates: object, *, now: object = 0, explain: bool = False) -> list[CandidateResult]:
         """What the rules leave of each candidate of a task.
 
         ``task``: a mapping, JSON bytes or a table of one row; ``candidates``: a list of mappings with action and candidate
         fields, JSON bytes or a table. ``now``: integer microseconds since 1970 UTC, or an aware datetime; 1970 when left
         out, as in the documents' tests. ``explain`` adds to every reason its ``clauses`` (the parts of the condition that
         decided, with what they gave and the values they saw; personal values are not shown) and the ``change`` that would
-        keep the rule from acting: the smallest list of clauses that would all have to hold. Raises ``SchemaError`` for rows that do not fit.
+        keep the rule from acting: the smallest list of clauses that would all have to hold.
+        Raises ``SchemaError`` for rows that do not fit.
         """
         if isinstance(candidates, Sequence) and not isinstance(candidates, (str, bytes)):
             candidates = [{"id": "", **row} if isinstance(row, Mapping) else row for row in candidates]
@@ -234,7 +237,7 @@ def prove(policy: Policy, invariant: str | Mapping[str, Any], *, timeout_s: floa
     documents = [(name, _without_invariants(text)) for name, text in policy._documents]
     core, findings = _core.PolicySet.compile([*documents, ("invariant", json.dumps(alone))], policy._core.schema)
     if core is None:
-        raise _refusal([Finding(**entry) for entry in findings])
+        raise refusal([Finding(**entry) for entry in findings])
     proof = _proof_of(core.prove()[0])
     if proof.outcome != "not decided":
         return proof
@@ -262,6 +265,69 @@ def _without_invariants(text: str) -> str:
     document.pop("invariants", None)
     document.pop("tests", None)
     return json.dumps(document, ensure_ascii=False)
+
+
+def diff(
+    old: Side,
+    new: Side,
+    records: object,
+    *,
+    schema: Schema | None = None,
+    bundle: object = None,
+    now: object = None,
+    threads: int | None = None,
+    examples: int = 10,
+) -> PolicyDiff:
+    """What would come out otherwise of logged decisions under another policy, by rule, verdict and client.
+
+    ``old``, ``new``: a ``Policy``, a document or a list of them, a path of a file, of a folder of layers or of a bundle, a
+    ``Bundle``. ``records``: the path of a log (JSON Lines: decision records as the engine writes them, or objects with "task",
+    "candidates" and "now"), its bytes, a binary file, an iterable of mappings, or ``(tasks, candidates)``, two tables (also
+    paths of Parquet files) whose candidates carry ``task_index``; their times are the tasks' column ``now``, or ``now``.
+
+    Decision records name actions by id: ``bundle``, or one of the sides, gives the catalogue and the schema. Without any
+    schema the types of fields are guessed from documents and records. ``threads``: as many as there are processors.
+    """
+    from opspilot._policy_diff import run
+
+    return run(old, new, records, schema=schema, bundle=bundle, now=now, threads=threads, examples=examples)
+
+
+def format(document: Document) -> str:
+    """The document in one layout: keys in the format's order, a key of a rule a line, conditions with one space around operators
+    and without brackets that change nothing. What it says stays the same; formatting again changes nothing.
+
+    Raises ``PolicyError`` for what is no JSON or no condition, with line and column.
+    """
+    return _core.format_policy(_text_of(document), _name_of(document, None))
+
+
+def from_dmn(
+    xml: str | bytes,
+    *,
+    decision: str | None = None,
+    fields: Mapping[str, str] | None = None,
+    outputs: Mapping[str, str] | None = None,
+    effects: Mapping[str, str] | None = None,
+    layer: str = "business",
+    version: str = "1",
+) -> DecisionTable:
+    """A decision table of DMN (1.1 to 1.4) as a policy document: ``from_dmn(text).document`` goes into ``Policy.compile``.
+
+    Every row becomes a rule. Input expressions that begin with task., action. or candidate. name that field, others one of the
+    task, blanks as underscores; ``fields`` says otherwise, ``{"Applicant Age": "task.age"}``. Output columns are keys of a rule
+    (effect, queue, because, by, id, locked, on_error) by their names, or by ``outputs={"Route": "queue"}``; a lone column of
+    another name is the effect. ``effects={"DECLINE": "forbid"}`` translates values; null, "none" and "allow" make no rule.
+    Reasons come from ``because``, else from annotations or the row's description.
+
+    Cells are S-FEEL: literals of string, number, boolean, date and date and time, comparisons, intervals, lists, not(…), "-";
+    dates are days in UTC. Hit policies: UNIQUE and ANY are proven, FIRST and PRIORITY become conditions, COLLECT (also SUM of
+    ``by``) and RULE ORDER let every row act. Everything else is refused with the cell (``PolicyError``). ``gaps`` of the result
+    are inputs that no row matches.
+    """
+    from opspilot import _dmn
+
+    return _dmn.read(xml, decision=decision, fields=fields, outputs=outputs, effects=effects, layer=layer, version=version)
 
 
 def _restore(documents: list[tuple[str, bytes]], schema: bytes | None) -> Policy:

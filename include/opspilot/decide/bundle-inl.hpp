@@ -9,6 +9,7 @@
 #include "opspilot/base/text.hpp"
 #include "opspilot/decide/bundle.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
+#include "opspilot/decide/detail/document_tables.hpp"
 #include "opspilot/decide/detail/golden.hpp"
 
 namespace opspilot {
@@ -32,6 +33,8 @@ inline constexpr std::array<document_field, 3> limit_fields{
 inline constexpr std::array<document_field, 2> rollout_fields{
     {{"stage", json_kind::text, true, "shadow: record only, suggest, approve: up to require_approval, live", stage_names},
      {"note", json_kind::text, false, "for people"}}};
+
+OPSPILOT_INLINE bundle_tables bundle_document_tables() noexcept { return {bundle_fields, limit_fields, rollout_fields}; }
 
 /// Puts the name of a part before the place of an error that happened in it.
 inline error in_part(error problem, std::string_view part) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/generator.hpp"
 
 namespace opspilot {
@@ -27,6 +28,8 @@ inline constexpr std::array<document_field, 3> generator_fields{
 inline constexpr std::array<document_field, 2> generators_fields{
     {{"generators", json_kind::array, true, "the generators, in order; an action is offered when any of them offers it"},
      {"limit", json_kind::integer, false, "most candidates offered for a task, default 2000"}}};
+
+OPSPILOT_INLINE generator_tables generator_document_tables() noexcept { return {generators_fields, generator_fields}; }
 
 inline bool holds_texts(const field& f) noexcept { return f.type == field_type::text || f.type == field_type::text_list; }
 

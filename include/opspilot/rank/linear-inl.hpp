@@ -10,6 +10,7 @@
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/base/text.hpp"
+#include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/linear.hpp"
 
 namespace opspilot {
@@ -31,6 +32,8 @@ inline constexpr std::array<document_field, 4> linear_sparse_fields{{
     {"index", json_kind::array, true, "buckets with a weight, strictly ascending", {}},
     {"weights", json_kind::array, true, "one number per index", {}},
 }};
+
+OPSPILOT_INLINE linear_tables linear_document_tables() noexcept { return {linear_fields, linear_sparse_fields}; }
 
 inline constexpr std::size_t linear_feature_limit = 100'000;
 inline constexpr std::size_t linear_bucket_limit = std::size_t{1} << 24;

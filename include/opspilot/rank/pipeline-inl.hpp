@@ -20,6 +20,10 @@ OPSPILOT_INLINE rank_workspace& rank_workspace::operator=(rank_workspace&&) noex
 
 namespace detail {
 
+OPSPILOT_INLINE pipeline_tables pipeline_document_tables() noexcept {
+    return {pipeline_fields, stage_fields, rerank_fields, stage_kind_names, stage_keys};
+}
+
 /// Log-probabilities of the candidates' classes; returns the probability of override.
 inline result<double> score_classes(const stage& s, const frame& f, const feature_matrix& features, rank_workspace::impl& ws,
                                     std::span<double> out) {

@@ -25,7 +25,20 @@ app = typer.Typer(
 _Refused = cast("type[Any]", typer.BadParameter.__mro__[2])
 
 #: Each module registers its verbs on `app` when it is imported.
-VERBS = ("inspect", "decide", "explain", "evaluate", "parity", "bench", "policy", "policy_release", "demo")
+VERBS = (
+    "inspect",
+    "decide",
+    "explain",
+    "evaluate",
+    "parity",
+    "bench",
+    "policy",
+    "policy_diff",
+    "policy_dmn",
+    "policy_release",
+    "schema",
+    "demo",
+)
 
 
 @app.callback(invoke_without_command=True)

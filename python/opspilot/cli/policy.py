@@ -16,8 +16,12 @@ from opspilot.cli.app import app
 from opspilot.cli.inspect import Json
 from opspilot.errors import PolicyError
 from opspilot.policy import Finding, Policy, prove
+from opspilot.policy import format as format_document
 
-policy = typer.Typer(help="Policy documents: check them, run their own tests, prove their invariants.", no_args_is_help=True)
+policy = typer.Typer(
+    help="Policy documents: check, test, format and sign them, prove their invariants, compare two over a log.",
+    no_args_is_help=True,
+)
 app.add_typer(policy, name="policy")
 
 Files = Annotated[list[Path], typer.Argument(help="Policy documents (JSON), of one or several layers.")]
@@ -126,6 +130,31 @@ def prove_verb(
     else:
         output.console.print("the documents declare no invariant")
     return output.FINE if proved else output.NO
+
+
+@policy.command(name="format")
+def format_(
+    files: Annotated[list[Path], typer.Argument(help="Policy documents (JSON); they are written in place.")],
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when a document has another layout.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Writes documents in one layout: keys in the format's order, conditions with one space around operators."""
+    changed = []
+    for file in files:
+        before = file.read_bytes()
+        after = format_document(file).encode()
+        if after == before:
+            continue
+        changed.append(str(file))
+        if not check:
+            file.write_bytes(after)
+    if as_json:
+        output.show_json({"ok": not (check and changed), "files": len(files), "changed": changed})
+    else:
+        for name in changed:
+            output.console.print(f"{'would change' if check else 'changed'} {name}", markup=False, soft_wrap=True)
+        output.console.print(f"{_count(len(files), 'document')}, {len(changed)} {'to format' if check else 'formatted'}")
+    return output.NO if check and changed else output.FINE
 
 
 def _compile(files: list[Path], schema: Path | None) -> tuple[Policy | None, list[Finding]]:

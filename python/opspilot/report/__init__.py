@@ -2,6 +2,8 @@
 
     op.report.build("demo", result, bundle).save("report.html")
 
+``"policy-diff"`` shows what ``opspilot.policy.diff`` found (its ``to_dict()``).
+
 What a demo's ``result`` holds (plain JSON values; keys with ? may be absent and leave their part of the page out; numbers
 that do not exist are None):
 
@@ -37,11 +39,11 @@ from typing import Any
 
 from opspilot.deciding import Bundle
 from opspilot.errors import UsageError
-from opspilot.report import demo
+from opspilot.report import demo, policy_diff
 
 __all__ = ["KINDS", "Report", "build"]
 
-KINDS = ("demo",)
+KINDS = ("demo", "policy-diff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def build(kind: str, result: Mapping[str, Any], bundle: Bundle | None = None) ->
     if kind not in KINDS:
         raise UsageError(f"no report is called '{kind}'", code="usage.report", where="kind", hint=f"one of: {', '.join(KINDS)}")
     try:
-        title, page = demo.page(result, bundle)
+        title, page = demo.page(result, bundle) if kind == "demo" else policy_diff.page(result)
     except KeyError as missing:
         raise UsageError(
             f"the result holds no {missing}",

@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/decide/detail/document_tables.hpp"
 #include "opspilot/decide/detail/golden.hpp"
 #include "opspilot/decide/detail/inputs.hpp"
 #include "opspilot/decide/detail/order.hpp"
@@ -17,6 +18,8 @@ inline constexpr std::array<document_field, 4> golden_fields{
      {"candidates", json_kind::array, false, "its candidates; left out: generated from the catalogue"},
      {"now", json_kind::integer, true, "time of decision, microseconds since 1970 UTC"},
      {"expect", json_kind::object, false, "the answer, written by the builder"}}};
+
+OPSPILOT_INLINE std::span<const document_field> golden_table() noexcept { return golden_fields; }
 
 /// A number that is not finite has no JSON form; a threshold that does not exist is null.
 inline json finite_or_null(double x) { return std::isfinite(x) ? json(x) : json(nullptr); }

@@ -11,6 +11,7 @@
 #include "opspilot/base/text.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/document_tables.hpp"
 #include "opspilot/policy/detail/effects.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 
@@ -80,6 +81,9 @@ inline constexpr std::array<document_field, 6> expect_fields{{
     {"threshold", json_kind::number, false, "the threshold that the rules ask for", {}},
 }};
 
+OPSPILOT_INLINE policy_tables document_tables() noexcept {
+    return {policy_fields, rule_fields, invariant_fields, test_fields, expect_fields};
+}
 OPSPILOT_INLINE std::string_view name(policy_layer layer) noexcept { return layer_names[static_cast<std::size_t>(layer)]; }
 
 OPSPILOT_INLINE std::optional<verdict> verdict_named(std::string_view wanted) noexcept {

@@ -10,6 +10,7 @@
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/base/text.hpp"
+#include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/detail/pipeline_state.hpp"
 #include "opspilot/rank/lightgbm.hpp"
 #include "opspilot/rank/tree_formats.hpp"
@@ -40,6 +41,23 @@ inline constexpr std::array<document_field, 10> stage_fields{{
     {"fingerprint", json_kind::text, false, "of the feature plan the model was trained with", {}},
     {"output", json_kind::integer, false, "trees: which of several outputs; 0", {}},
     {"rerank", json_kind::object, false, "trees and linear: score the best of an earlier stage alone; all", {}},
+}};
+
+constexpr std::uint32_t kind_bit(stage_kind kind) noexcept { return std::uint32_t{1} << static_cast<unsigned>(kind); }
+inline constexpr std::uint32_t any_model = kind_bit(stage_kind::text_classifier) | kind_bit(stage_kind::choice) |
+                                           kind_bit(stage_kind::linear) | kind_bit(stage_kind::trees);
+inline constexpr std::uint32_t text_blocks = kind_bit(stage_kind::text_classifier) | kind_bit(stage_kind::choice);
+inline constexpr std::uint32_t rerankers = kind_bit(stage_kind::trees) | kind_bit(stage_kind::linear);
+
+/// Keys that a kind needs, and none that it does not know.
+inline constexpr std::array<stage_key, 7> stage_keys{{
+    {"model", any_model, any_model},
+    {"classes_from", kind_bit(stage_kind::text_classifier), kind_bit(stage_kind::text_classifier)},
+    {"block", 0, text_blocks},
+    {"field", kind_bit(stage_kind::host), kind_bit(stage_kind::host)},
+    {"features", 0, kind_bit(stage_kind::trees)},
+    {"output", 0, kind_bit(stage_kind::trees)},
+    {"rerank", 0, rerankers},
 }};
 
 inline constexpr std::size_t stage_limit = 64;
@@ -179,29 +197,15 @@ private:
         return {};
     }
 
-    /// Keys that a kind needs, and none that it does not know.
     static status check_keys(const json& node, stage_kind kind, const std::string& where) {
-        struct rule {
-            std::string_view key;
-            bool needed, allowed;
-        };
-        const bool classifier = kind == stage_kind::text_classifier;
-        const bool trees = kind == stage_kind::trees;
-        const bool host = kind == stage_kind::host;
-        const std::array<rule, 7> rules{{{"model", !host, !host},
-                                         {"classes_from", classifier, classifier},
-                                         {"block", false, classifier || kind == stage_kind::choice},
-                                         {"field", host, host},
-                                         {"features", false, trees},
-                                         {"output", false, trees},
-                                         {"rerank", false, trees || kind == stage_kind::linear}}};
-        for (const rule& r : rules) {
+        for (const stage_key& r : stage_keys) {
             const bool given = node.contains(r.key);
-            if (given && r.allowed) continue;
+            if (given && (r.allowed & kind_bit(kind)) != 0) continue;
             if (given)
                 return problem("model.stage_key", fmt::format("'{}' means nothing on this kind of stage", r.key),
                                pointer(where, r.key));
-            if (r.needed) return problem("model.missing_field", fmt::format("'{}' is missing", r.key), where);
+            if ((r.needed & kind_bit(kind)) != 0)
+                return problem("model.missing_field", fmt::format("'{}' is missing", r.key), where);
         }
         return {};
     }

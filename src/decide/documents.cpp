@@ -1,0 +1,1 @@
+#include "opspilot/decide/documents-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/policy/detail/cel/printer-inl.hpp"

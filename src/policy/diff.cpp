@@ -1,0 +1,1 @@
+#include "opspilot/policy/diff-inl.hpp"
