@@ -362,9 +362,6 @@ private:
                      fmt::format("the condition reads only the task, so '{}' treats every candidate alike", t.name),
                      where(r.id, places_.inside(at + "/when", 0)),
                      t.narrowing ? "test a field of the action, or escalate the task" : "test a field of the action");
-        if (r.effect == policy_effect::limit && r.key.code.empty())
-            log_.add(false, "policy.limit_without_key", r.id, "the limit has no key: all tasks of all clients share one count",
-                     where(r.id, places_.key(at)), "add \"key\": \"task.client\", or leave it if that is meant");
     }
 
     void invariant(json& node, const std::string& at) {

@@ -37,7 +37,7 @@ public:
         for (std::size_t i = 0; i < rules().size(); ++i)
             if (conditions_[i] != nothing) others(i);
         for (std::size_t i = 0; i < rules().size(); ++i)
-            if (rules()[i].effect == policy_effect::limit && !has_key(rules()[i]))
+            if (rules()[i].effect == policy_effect::limit && rules()[i].key.code.empty())
                 add(i, "effect", 0, "policy.limit_without_key", "the limit counts all decisions together",
                     "add \"key\": what is counted by itself, such as task.client");
     }

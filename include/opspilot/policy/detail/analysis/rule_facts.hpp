@@ -18,8 +18,8 @@ namespace opspilot::detail::analysis {
         case policy_effect::allow_only: return verdict::abstain;
         case policy_effect::escalate: return verdict::escalate;
         case policy_effect::suggest_only: return verdict::suggest;
-        case policy_effect::require_approval:
-        case policy_effect::kill: return verdict::require_approval;  // kill: at least no automation
+        case policy_effect::require_approval: return verdict::require_approval;
+        case policy_effect::kill: return r.whole ? verdict::escalate : verdict::suggest;
         default: return {};
     }
 }
@@ -40,7 +40,7 @@ namespace opspilot::detail::analysis {
     return out;
 }
 
-/// The time in which a rule acts. Rules of documents without such times act always.
+/// The time in which a rule acts.
 struct rule_times {
     std::int64_t from = std::numeric_limits<std::int64_t>::min(), until = std::numeric_limits<std::int64_t>::max();
     [[nodiscard]] bool always() const noexcept {
@@ -48,30 +48,12 @@ struct rule_times {
     }
     [[nodiscard]] bool within(const rule_times& o) const noexcept { return from >= o.from && until <= o.until; }
 };
-template <class Rule>
-[[nodiscard]] rule_times times_of(const Rule& r) noexcept {
-    if constexpr (requires { r.valid_from_us, r.valid_until_us; })
-        return {r.valid_from_us, r.valid_until_us};
-    else
-        return {};
-}
-
-/// Whether a limit says what is counted.
-template <class Rule>
-[[nodiscard]] bool has_key(const Rule& r) noexcept {
-    if constexpr (requires { r.key.code; })
-        return !r.key.code.empty();
-    else
-        return true;
-}
+[[nodiscard]] inline rule_times times_of(const policy_rule& r) noexcept { return {r.valid_from_us, r.valid_until_us}; }
 
 /// The threshold a rule sets, or nothing.
-template <class Rule>
-[[nodiscard]] std::optional<double> threshold_of(const Rule& r) noexcept {
-    if constexpr (requires { r.threshold; }) {
-        if (r.effect == policy_effect::set_threshold) return r.threshold;
-    }
-    return {};
+[[nodiscard]] inline std::optional<double> threshold_of(const policy_rule& r) noexcept {
+    if (r.effect != policy_effect::set_threshold) return {};
+    return r.threshold;
 }
 
 /// Whether `b` changes nothing where `a` acts too. `a` stands before `b`, or in the same layer behind it.
