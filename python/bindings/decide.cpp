@@ -63,17 +63,60 @@ struct engine_handle {
 using named_texts = std::vector<std::pair<std::string, std::string>>;
 using client_texts = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
+/// Documents as Python gave them, and the view of them that the library takes.
+class given_change {
+public:
+    given_change(const std::optional<named_texts>& documents, const client_texts& overlays) : replaces_(documents.has_value()) {
+        if (documents)
+            for (const auto& [name, content] : *documents) policy_.push_back({name, content});
+        for (const auto& [client, content] : overlays)
+            overlays_.push_back({client, content ? std::optional<std::string_view>(*content) : std::nullopt});
+    }
+    [[nodiscard]] policy_change view() const {
+        policy_change out{.policy = {}, .overlays = overlays_};
+        if (replaces_) out.policy = policy_;
+        return out;
+    }
+
+private:
+    bool replaces_;
+    std::vector<policy_set::document> policy_;
+    std::vector<policy_change::overlay> overlays_;
+};
+
 status publish(engine& core, const std::optional<named_texts>& documents, const client_texts& overlays, std::int64_t now_us,
                std::vector<policy_finding>& findings) {
-    std::vector<policy_set::document> policy;
-    if (documents)
-        for (const auto& [name, content] : *documents) policy.push_back({name, content});
-    std::vector<policy_change::overlay> changed;
-    for (const auto& [client, content] : overlays)
-        changed.push_back({client, content ? std::optional<std::string_view>(*content) : std::nullopt});
-    policy_change change{.policy = {}, .overlays = changed};
-    if (documents) change.policy = policy;
-    return core.publish(change, now_us, &findings);
+    const given_change change(documents, overlays);
+    return core.publish(change.view(), now_us, &findings);
+}
+
+py::dict report_dict(const shadow_report& r) {
+    py::dict out, verdicts;
+    for (std::size_t live = 0; live < r.verdicts.size(); ++live)
+        for (std::size_t other = 0; other < r.verdicts[live].size(); ++other)
+            if (r.verdicts[live][other] != 0)
+                verdicts[text(std::string(name(static_cast<verdict>(live))) + " -> " +
+                              std::string(name(static_cast<verdict>(other))))] = r.verdicts[live][other];
+    py::list examples;
+    for (const shadow_report::example& x : r.examples) {
+        py::dict entry;
+        entry["decision"] = text(x.decision);
+        entry["task"] = text(x.task);
+        entry["verdict"] = py::make_tuple(text(name(x.live)), text(name(x.shadow)));
+        entry["action"] = py::make_tuple(text_or_none(x.live_action), text_or_none(x.shadow_action));
+        entry["queue"] = py::make_tuple(text_or_none(x.live_queue), text_or_none(x.shadow_queue));
+        examples.append(entry);
+    }
+    out["running"] = r.running;
+    out["policy"] = text_or_none(r.policy);
+    out["decided"] = r.decided;
+    out["failed"] = r.failed;
+    out["changed"] = r.changed;
+    out["actions"] = r.actions;
+    out["queues"] = r.queues;
+    out["verdicts"] = verdicts;
+    out["examples"] = examples;
+    return out;
 }
 
 /// (whether it was, findings). An error that no finding states is raised.
@@ -440,6 +483,21 @@ void bind_decide(py::module_& m) {
              })
         .def("swap_signed", [](engine_handle& e, const bundle_handle& b,
                                const py::bytes& envelope) { unwrap(e.core.swap_signed(b.ptr, std::string(envelope))); })
+        .def("shadow",
+             [](engine_handle& e, const std::optional<bundle_handle>& candidate, const std::optional<named_texts>& documents,
+                const client_texts& overlays, double share) {
+                 std::shared_ptr<const bundle> other = candidate ? candidate->ptr : nullptr;
+                 std::vector<policy_finding> findings;
+                 if (!candidate && (documents || !overlays.empty())) {
+                     const given_change change(documents, overlays);
+                     auto made = e.core.current()->with(change.view(), &findings);
+                     if (!made) return published(made.error(), findings);
+                     other = std::move(*made);
+                 }
+                 unwrap(e.core.shadow(std::move(other), share));
+                 return published({}, findings);
+             })
+        .def("shadow_report", [](const engine_handle& e) { return report_dict(e.core.shadowed()); })
         .def("layers",
              [](const engine_handle& e) {
                  py::list out;

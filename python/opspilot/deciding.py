@@ -396,6 +396,28 @@ class Engine(Described):
         documents = None if policy is None else named_documents(policy)
         return _accepted(*self._core.publish(documents, named_overlays(overlays), now))
 
+    def shadow(
+        self,
+        bundle: Bundle | None = None,
+        policy: Documents | None = None,
+        overlay: Mapping[str, Document | None] | None = None,
+        *,
+        share: float = 1.0,
+    ) -> list[Finding]:
+        """From the next decision on also decides with another bundle, or other policies for the running one, for
+        ``shadow_report`` alone: nothing of it reaches decisions, records, limits or counters. Without arguments it ends.
+
+        ``share`` of decisions, the same ones for the same ids. Costs as much as deciding. Returns the checker's warnings.
+        """
+        documents = None if policy is None else named_documents(policy)
+        core = None if bundle is None else bundle._core
+        return _accepted(*self._core.shadow(core, documents, named_overlays(overlay or {}), share))
+
+    def shadow_report(self) -> dict[str, Any]:
+        """What the shadow would have decided otherwise: ``decided`` twice, ``changed``, ``actions``, ``queues``, ``verdicts`` as
+        "live -> shadow", and the first ``examples`` with pairs of live and shadow."""
+        return self._core.shadow_report()
+
     def layers(self) -> list[dict[str, Any]]:
         """The policy documents that decide now, in their order, overlays last: ``layer``, ``document``, ``version``, ``sha256``,
         ``client`` (None for all) and ``published_us``, the time given to ``swap``; 0 for what came with the bundle."""

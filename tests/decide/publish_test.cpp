@@ -367,3 +367,51 @@ TEST_CASE("an engine that trusts keys takes signed releases alone, each once and
     CHECK(bundle_code(statement(1, world::load()->fingerprint())) == "signature.replayed");
     CHECK(bundle_code(release(9, key)) == "signature.payload_type");
 }
+
+TEST_CASE("a shadow decides beside the live bundle and touches nothing of it") {
+    desk k;
+    const std::string strict =
+        layer("client", rule("approve", "action.kind == 'refund'", R"("effect": "require_approval")") + "," +
+                            rule("two", "action.kind == 'refund'", R"("effect": "limit", "count": 1, "per": "1h")"));
+    const std::vector<policy_set::document> documents{{"a.json", strict}};
+    const policy_change change{.policy = std::span(documents), .overlays = {}};
+    CHECK(k.e.shadowed().decided == 0);
+    CHECK(k.e.shadow(k.e.current()->with(change).value(), 2).error().code == "usage.share");
+    REQUIRE(k.e.shadow(k.e.current()->with(change).value()).ok());
+    for (int i = 0; i < 3; ++i) CHECK(k.decide().verdict == verdict::auto_execute);
+    CHECK(k.decide(R"({"intent": "billing"})", {}).verdict != verdict::auto_execute);
+    shadow_report report = k.e.shadowed();
+    CHECK(report.running);
+    CHECK(report.decided == 4);
+    CHECK(report.changed == 3);
+    CHECK(report.verdicts[static_cast<std::size_t>(verdict::auto_execute)][static_cast<std::size_t>(verdict::require_approval)] ==
+          3);
+    REQUIRE(report.examples.size() == 3);
+    CHECK(report.examples[0].task == "t");
+    CHECK(report.examples[0].live == verdict::auto_execute);
+    CHECK(report.examples[0].shadow == verdict::require_approval);
+    CHECK(k.e.metrics_text().find("opspilot_decisions_total{verdict=\"require_approval\"} 0") != std::string::npos);
+
+    // A batch counts the same way.
+    const std::string tasks = fmt::format("[{0}, {0}]", plain_task);
+    const std::string rows =
+        R"([{"task_index": 0, "id": "refund_full", "match": 3}, {"task_index": 0, "id": "ask_receipt", "match": 0.1},
+        {"task_index": 1, "id": "refund_full", "match": 3}, {"task_index": 1, "id": "ask_receipt", "match": 0.1}])";
+    REQUIRE(
+        k.e.decide_batch({.json = tasks}, {.json = rows}, now_us, k.ws, [](std::size_t, const decision&) { return true; }).ok());
+    CHECK(k.e.shadowed().decided == 6);
+    CHECK(k.e.shadowed().changed == 5);
+
+    REQUIRE(k.e.shadow(nullptr).ok());
+    k.decide();
+    report = k.e.shadowed();
+    CHECK_FALSE(report.running);
+    CHECK(report.decided == 6);
+    // A share picks by the id, so the same decisions again and again.
+    REQUIRE(k.e.shadow(k.e.current()->with(change).value(), 0.5).ok());
+    for (int i = 0; i < 400; ++i) k.decide(fmt::format(R"({{"id": "{}", "intent": "refund", "amount": 100}})", i));
+    CHECK(k.e.shadowed().decided > 140);
+    CHECK(k.e.shadowed().decided < 260);
+    CHECK(k.e.shadowed().changed == k.e.shadowed().decided);
+    CHECK(k.e.shadowed().examples.size() == shadow_report::most_examples);
+}

@@ -139,3 +139,17 @@ def test_signed_releases() -> None:
         op.signing.public_key(b"short")
     with pytest.raises(op.UsageError):
         op.Engine(bundle, trusted_keys=["no key"])
+
+
+def test_a_shadow_counts_what_would_change(engine: op.Engine) -> None:
+    engine.shadow(policy=STRICT)
+    assert engine.decide(TASK, now=NOW).action == "refund"
+    engine.decide({"intent": "billing"}, now=NOW)
+    report = engine.shadow_report()
+    assert (report["running"], report["decided"], report["changed"], report["actions"]) == (True, 2, 1, 1)
+    assert report["examples"][0]["action"] == ("refund", "ask")
+    engine.shadow()
+    engine.decide(TASK, now=NOW)
+    assert engine.shadow_report()["decided"] == 2
+    with pytest.raises(op.PolicyError):
+        engine.shadow(policy={"layer": "client"})

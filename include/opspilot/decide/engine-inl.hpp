@@ -190,26 +190,95 @@ inline void follow(const Engine& state, workspace::impl& ws) {
     ws.counted.from(state.tallies);
     const std::lock_guard hold(state.lock);
     bind(ws, state.live);
+    ws.shadow = state.shadow != nullptr && state.shadow->candidate != nullptr ? state.shadow : nullptr;
     ws.generation = state.generation.load(std::memory_order_relaxed);
 }
 
 }  // namespace detail
 
+namespace detail {
+
+/// A workspace that decides with the shadow's bundle.
+inline workspace::impl& shadow_workspace(workspace::impl& ws) {
+    if (!ws.shadow_scratch) ws.shadow_scratch = std::make_unique<workspace>();
+    workspace::impl& scratch = *ws.shadow_scratch->state;
+    if (scratch.bound != ws.shadow->candidate) detail::bind(scratch, ws.shadow->candidate);
+    return scratch;
+}
+
+inline void decide_in_shadow(workspace::impl& ws, const call_inputs& inputs, const circumstances& now, const decision& live) {
+    if (!ws.shadow->picks(live.id)) return;
+    ws.outline.take(live);
+    decision other;
+    if (decide_one(ws.shadow->candidate, inputs, shadow_workspace(ws), now, other))
+        ws.shadow->compare(ws.outline, other);
+    else
+        ws.shadow->fail();
+}
+
+inline void decide_in_shadow(workspace::impl& ws, const call_inputs& inputs, const circumstances& now,
+                             const std::vector<shadow_outline>& live) {
+    if (live.empty() || !ws.shadow->picks(live.front().id)) return;
+    const status done =
+        decide_many(ws.shadow->candidate, inputs, shadow_workspace(ws), now, [&](std::size_t t, const decision& d) {
+            if (t < live.size()) ws.shadow->compare(live[t], d);
+            return t + 1 < live.size();
+        });
+    if (!done) ws.shadow->fail();
+}
+
+}  // namespace detail
+
+OPSPILOT_INLINE status engine::shadow(std::shared_ptr<const bundle> candidate, double share) {
+    if (!(share >= 0 && share <= 1))
+        return error{error_kind::usage, "usage.share", fmt::format("{} is no share of decisions", share), "share", "0 to 1"};
+    const std::lock_guard hold(state_->lock);
+    if (candidate != nullptr) {
+        state_->shadow = std::make_shared<detail::shadow_state>();
+        state_->shadow->candidate = std::move(candidate);
+        state_->shadow->share = share;
+    } else if (state_->shadow != nullptr) {
+        auto ended = std::make_shared<detail::shadow_state>();
+        const std::lock_guard counting(state_->shadow->lock);
+        ended->counts = state_->shadow->counts;
+        ended->counts.policy = state_->shadow->candidate ? state_->shadow->candidate->versions().policy : ended->counts.policy;
+        state_->shadow = std::move(ended);
+    }
+    state_->generation.store(detail::next_generation(), std::memory_order_release);
+    return {};
+}
+
+OPSPILOT_INLINE shadow_report engine::shadowed() const {
+    const std::lock_guard hold(state_->lock);
+    if (state_->shadow == nullptr) return {};
+    const std::lock_guard counting(state_->shadow->lock);
+    shadow_report out = state_->shadow->counts;
+    out.running = state_->shadow->candidate != nullptr;
+    if (out.running) out.policy = state_->shadow->candidate->versions().policy;
+    return out;
+}
+
 OPSPILOT_INLINE status engine::decide(const table_source& task, const table_source& candidates, std::int64_t now_us,
                                       workspace& scratch, decision& out, const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done = detail::decide_one(ws.bound, {.tasks = task, .candidates = candidates, .now_us = now_us}, ws,
-                                     {.widest = options.widest,
-                                      .staged = options.staged,
-                                      .killed = killed(),
-                                      .explain = options.explain,
-                                      .limits = &state_->limits},
-                                     out);
-    if (done)
-        ws.counted->count(out);
-    else
+    const detail::call_inputs inputs{.tasks = task, .candidates = candidates, .now_us = now_us};
+    detail::circumstances now{.widest = options.widest,
+                              .staged = options.staged,
+                              .killed = killed(),
+                              .explain = options.explain,
+                              .limits = &state_->limits};
+    status done = detail::decide_one(ws.bound, inputs, ws, now, out);
+    if (!done) {
         ws.counted->refuse(done.error().kind);
+        return done;
+    }
+    ws.counted->count(out);
+    if (ws.shadow != nullptr) {
+        now.limits = nullptr;
+        now.explain = false;
+        detail::decide_in_shadow(ws, inputs, now, out);
+    }
     return done;
 }
 
@@ -218,17 +287,24 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
                                             const decide_options& options) const {
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
-    status done = detail::decide_many(ws.bound, {.tasks = tasks, .candidates = candidates, .now_us = now_us}, ws,
-                                      {.widest = options.widest,
-                                       .staged = options.staged,
-                                       .killed = killed(),
-                                       .explain = options.explain,
-                                       .limits = &state_->limits},
-                                      [&](std::size_t t, const decision& d) {
-                                          ws.counted->count(d);
-                                          return sink(t, d);
-                                      });
+    const detail::call_inputs inputs{.tasks = tasks, .candidates = candidates, .now_us = now_us};
+    detail::circumstances now{.widest = options.widest,
+                              .staged = options.staged,
+                              .killed = killed(),
+                              .explain = options.explain,
+                              .limits = &state_->limits};
+    std::vector<detail::shadow_outline> live;
+    status done = detail::decide_many(ws.bound, inputs, ws, now, [&](std::size_t t, const decision& d) {
+        ws.counted->count(d);
+        if (ws.shadow != nullptr) live.emplace_back().take(d);
+        return sink(t, d);
+    });
     if (!done) ws.counted->refuse(done.error().kind);
+    if (done && ws.shadow != nullptr) {
+        now.limits = nullptr;
+        now.explain = false;
+        detail::decide_in_shadow(ws, inputs, now, live);
+    }
     return done;
 }
 

@@ -17,6 +17,7 @@
 #include "opspilot/decide/bundle.hpp"
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/release.hpp"
+#include "opspilot/decide/shadow.hpp"
 #include "opspilot/features/matrix.hpp"
 
 namespace opspilot {
@@ -131,6 +132,11 @@ public:
     [[nodiscard]] status swap_signed(std::shared_ptr<const bundle> b, std::string_view envelope);
     /// Goes back to what decided before the last swap or publication. Errors: usage.nothing_to_roll_back_to.
     [[nodiscard]] status rollback();
+    /// From the next decision on also decides with `candidate` (such as `current()->with(…)`), for `shadowed` alone: nothing of
+    /// it reaches decisions, records, limits or counters. `share` of decisions, by their ids; of batches, by their first one.
+    /// Costs as much as deciding. Null ends it; the report stays until another begins. Errors: usage.share outside [0, 1].
+    [[nodiscard]] status shadow(std::shared_ptr<const bundle> candidate, double share = 1);
+    [[nodiscard]] shadow_report shadowed() const;
     /// From the next decision on: `automation` caps verdicts at suggest, `everything` escalates to people.
     void kill(kill_scope scope) noexcept;
     [[nodiscard]] kill_scope killed() const noexcept;

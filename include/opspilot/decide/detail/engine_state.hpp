@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "opspilot/decide/detail/shadow_state.hpp"
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/engine.hpp"
 
@@ -23,7 +24,8 @@ struct engine::impl {
     std::shared_ptr<const bundle> live;
     std::shared_ptr<const bundle> before;
     std::uint64_t swaps = 0, rollbacks = 0;
-    std::vector<public_key> trusted;  ///< not empty: only signed releases
+    std::shared_ptr<detail::shadow_state> shadow;  ///< the last one; running while it has a candidate
+    std::vector<public_key> trusted;               ///< not empty: only signed releases
     std::int64_t policy_sequence = 0, bundle_sequence = 0;
     std::mutex publishing;                                       ///< one after the other, so that none is lost
     std::map<std::string, std::int64_t, std::less<>> published;  ///< by client and hash of a document: since when it decides

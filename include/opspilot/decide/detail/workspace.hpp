@@ -14,6 +14,7 @@
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/row_json.hpp"
 #include "opspilot/data/table.hpp"
+#include "opspilot/decide/detail/shadow_state.hpp"
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "opspilot/features/plan.hpp"
@@ -42,6 +43,9 @@ struct candidate_set {
 struct workspace::impl {
     std::shared_ptr<const opspilot::bundle> bound;  ///< everything below is shaped by it
     std::uint64_t generation = 0;                   ///< of the engine that bound it
+    std::shared_ptr<detail::shadow_state> shadow;   ///< of the same engine, while one runs
+    std::unique_ptr<workspace> shadow_scratch;      ///< shaped by its bundle
+    detail::shadow_outline outline;                 ///< of the live decision
     detail::tally_lease counted;                    ///< of the same engine
     std::optional<interner> strings;
     opspilot::schema id_only;  ///< knows nothing but ids
