@@ -51,6 +51,7 @@ def check(
         return output.FINE if errors == 0 else output.NO
     if findings or remarks:
         output.console.print(_findings(findings, remarks))
+        _excerpts([*findings, *remarks])
     if compiled is not None:
         output.console.print(
             f"{len(compiled.rules)} rules in {_count(len(files), 'document')}, {_count(len(findings), 'warning')}"
@@ -178,9 +179,16 @@ def _findings(findings: list[Finding], notes: list[Finding]) -> Table:
     kinds = [("error", "bold red", [f for f in findings if f.error]), ("warning", "yellow", [f for f in findings if not f.error])]
     for kind, style, entries in [*kinds, ("note", "cyan", notes)]:
         for finding in entries:
-            what = f"{finding.message} [{finding.code}]" + (f"\n{finding.excerpt}" if finding.excerpt else "")
+            what = f"{finding.message} [{finding.code}]"
             table.add_row(Text(kind, style), Text(finding.rule), Text(finding.where), Text(what), Text(finding.hint))
     return table
+
+
+def _excerpts(findings: list[Finding]) -> None:
+    """The lines with the places marked; below the table, where nothing wraps them."""
+    for finding in sorted(findings, key=lambda finding: not finding.error):
+        if finding.excerpt:
+            output.console.print(Text(f"{finding.where}: {finding.code}\n{finding.excerpt}"), soft_wrap=True)
 
 
 def _count(number: int, noun: str) -> str:

@@ -159,10 +159,10 @@ private:
         const cel::detail::meaning& m = c_.meanings[i];
         switch (m.what) {
             case reference::now:
-            case reference::type: return of_total(true);
-            case reference::optional_field: return of_total(true);
-            case reference::field: return n.kind == kind::has ? of_total(true) : of_field(m.where);
+            case reference::type:
+            case reference::optional_field:
             case reference::absorbed: return of_total(true);
+            case reference::field: return n.kind == kind::has ? of_total(true) : of_field(m.where);
             case reference::variable:
             case reference::path: return {};
             default: break;

@@ -125,7 +125,7 @@ private:
         std::vector<holding> value(1);
         for (asked& a : asked_) {
             if (a.fields.empty()) {
-                a.now = d_.bench_.run(*a.what, {});
+                if (a.what->runnable) a.now = d_.bench_.run(*a.what, {});
                 continue;
             }
             if (a.fields.size() != 1) continue;
@@ -134,12 +134,14 @@ private:
             for (const cell_set& c : d.cells) {
                 value[0].reset();
                 if (c.what != cell_set::kind::missing) value[0] = c.sample;
-                a.by_cell.push_back(alike(*a.what, c) ? d_.bench_.run(*a.what, value) : outcomes{0});
+                const bool fails_there = c.what == cell_set::kind::missing && a.what->reads[0].strict;
+                a.by_cell.push_back(fails_there ? fails : alike(*a.what, c) ? d_.bench_.run(*a.what, value) : outcomes{0});
             }
         }
         return true;
     }
     static bool alike(const test& t, const cell_set& c) {
+        if (!t.runnable) return false;
         if (c.fixed()) return true;
         if (c.what == cell_set::kind::range) return t.shape == test::form::chain || only_presence(t);
         if (c.what == cell_set::kind::texts)
@@ -151,7 +153,7 @@ private:
 
     bool find_unknowns() {
         for (asked& a : asked_) {
-            if (a.fields.empty()) continue;
+            if (a.fields.empty() && a.what->runnable) continue;
             if (a.fields.size() == 1 && std::find(a.by_cell.begin(), a.by_cell.end(), outcomes{0}) == a.by_cell.end()) continue;
             const test& t = *a.what;
             // Chains over one field are cells; what is left of the others compares a term.
@@ -273,7 +275,7 @@ private:
     }
 
     [[nodiscard]] outcomes outcome_of(const asked& a) {
-        if (a.fields.empty()) return a.now;
+        if (a.fields.empty()) return a.unknown == open ? a.now : by_unknown(a);
         if (a.fields.size() == 1) {
             const std::uint32_t c = cell_[a.fields[0]];
             if (c != open) return a.by_cell[c] != 0 ? a.by_cell[c] : by_unknown(a);
@@ -281,7 +283,7 @@ private:
             for (const outcomes o : a.by_cell) out |= o != 0 ? o : by_unknown(a);
             return out;
         }
-        bool all_fixed = true, may_lack = false, may_lose = false;
+        bool all_fixed = a.what->runnable, may_lack = false, may_lose = false;
         for (std::size_t i = 0; i < a.fields.size(); ++i) {
             const cell_set* const c = chosen(a.fields[i]);
             const bool strict = a.what->reads[i].strict;

@@ -96,6 +96,8 @@ public:
         const std::vector<bounds> known = bounds_finder(tree_, schema_).run();
         out_.total = known[root_].total && tree_.types[root_] == cel::detail::types::boolean;
         find_words();
+        for (const cel::detail::node& n : tree_.ast.nodes)
+            if (n.kind == kind::call && n.name == "lookup") out_.runnable = false;
         find_shape(known);
         compile();
         return std::move(out_);

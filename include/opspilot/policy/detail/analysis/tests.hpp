@@ -99,6 +99,7 @@ struct test {
     comparison how = comparison::equal;
     bool swapped = false;  ///< relation: `subject` stands on the right
     bool total = false;
+    bool runnable = true;      ///< its outcome follows from its fields; not where a table is looked up
     bool presence = false;     ///< asks only whether its field is there
     bool plain_texts = false;  ///< relation: of two text fields as they are
     std::optional<chain> way, other_way;
