@@ -135,14 +135,14 @@ def logged(given: Sequence[Rule], quick: bool) -> list[Entry]:
     began, reading, hits = time.process_time(), 0.0, 0
     for _ in range(total // AT_ONCE):
         before = time.process_time()
-        catalogue = made._catalogue(part)  # read, and not prepared: every row is asked once
+        catalogue = made.prepare({"action": part})
         reading += time.process_time() - before
         hits += int(made.evaluate({"task": TASK}, {"action": catalogue}).matched.sum())
     taken = time.process_time() - began
     if hits != int(answers.sum()) * (total // AT_ONCE):
         raise ArithmeticError("hits over the log differ from plain Python")
     each = 1e9 * taken / total / len(given)
-    text = f"{taken:.2f} s of processor time, {each:.1f} ns an evaluation, same hits as plain Python"
+    text = f"{taken:.2f} s of processor time ({reading:.2f} s reading and preparing), {each:.1f} ns an evaluation, same hits"
     return [fact(f"{total:,} logged candidates from {type(part).__name__}", "opspilot", text, seconds=taken, ns_each=each)]
 
 

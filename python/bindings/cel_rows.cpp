@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <set>
 #include <utility>
 
 #include "cel_values.hpp"
@@ -47,6 +47,15 @@ cel_rows::cel_rows(const py::object& object, std::string what, std::map<std::str
     count_rows();
 }
 
+std::string cel_rows::name_of(const py::handle& name) const {
+    py::ssize_t size = 0;
+    const char* const bytes = PyUnicode_Check(name.ptr()) ? PyUnicode_AsUTF8AndSize(name.ptr(), &size) : nullptr;
+    if (bytes != nullptr) return {bytes, static_cast<std::size_t>(size)};
+    PyErr_Clear();
+    refuse(error_kind::usage, "usage.rows", "a field with the name " + py::repr(name).cast<std::string>(), what_,
+           "names of fields are texts");
+}
+
 void cel_rows::count_rows() {
     if (arrow_ != nullptr) {
         const table_source source = arrow_->view();
@@ -69,7 +78,7 @@ void cel_rows::count_rows() {
     } else if (by_column_) {
         bool first = true;
         for (const auto& [name, values] : py::dict(given_)) {
-            names_.push_back(name.cast<std::string>());
+            names_.push_back(name_of(name));
             const std::size_t length = py::len(values);
             if (!first && length != rows_)
                 refuse(error_kind::schema, "schema.shape", fmt::format("columns of {} and {} values", rows_, length),
@@ -79,10 +88,10 @@ void cel_rows::count_rows() {
         }
     } else {
         rows_ = py::len(given_);
-        std::map<std::string, bool> known;
-        for (const py::handle row : py::list(given_))
+        std::set<std::string> known;
+        for (const py::handle row : given_)
             for (const auto& [name, value] : py::reinterpret_borrow<py::dict>(row))
-                if (known.emplace(name.cast<std::string>(), true).second) names_.push_back(name.cast<std::string>());
+                if (const std::string n = name_of(name); known.insert(n).second) names_.push_back(n);
     }
     std::vector<std::string> sorted = names_;
     std::sort(sorted.begin(), sorted.end());
@@ -112,7 +121,8 @@ std::vector<cel::value> cel_rows::column(const std::string& name) {
 
 std::vector<cel::value> cel_rows::from_python(const std::string& name) {
     std::vector<cel::value> values(rows_);
-    value_maker maker(memory_);
+    if (maker_ == nullptr) maker_ = std::make_unique<value_maker>(memory_);
+    value_maker& maker = *maker_;
     const py::str key = text(name);
     if (by_column_) {
         std::size_t i = 0;
@@ -124,7 +134,7 @@ std::vector<cel::value> cel_rows::from_python(const std::string& name) {
         return values;
     }
     std::size_t i = 0;
-    for (const py::handle row : py::list(given_)) {
+    for (const py::handle row : given_) {
         if (i == rows_) break;
         const py::handle cell = PyDict_GetItemWithError(row.ptr(), key.ptr());
         if (cell) values[i] = placed(place(i, name), [&] { return maker.make(cell); });

@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "cel_values.hpp"
 #include "opspilot/policy/cel/value.hpp"
 #include "sources.hpp"
 
@@ -37,6 +39,7 @@ public:
 
 private:
     void count_rows();
+    [[nodiscard]] std::string name_of(const pybind11::handle& name) const;
     std::vector<cel::value> from_python(const std::string& name);
     std::vector<cel::value> from_arrow(const std::string& name);
     void convert(const std::string& name, std::vector<cel::value>& values) const;
@@ -50,6 +53,7 @@ private:
     pybind11::object given_;  // a list of dicts, or a dict of lists
     std::unique_ptr<rows_from_python> arrow_;
     cel::arena memory_{std::size_t{4} << 30};
+    std::unique_ptr<value_maker> maker_;
     std::map<std::string, std::vector<cel::value>> made_;  // of Python's objects, which are slow to read
 };
 

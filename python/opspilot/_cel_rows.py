@@ -29,16 +29,10 @@ def _plain(table: object, what: str) -> Any:
         if isinstance(table, Mapping):
             table = [table]
     if isinstance(table, Mapping):
-        return {_name(name, what): _column(values, what, name) for name, values in table.items()}
+        return {name: _column(values, what, name) for name, values in table.items()}
     if isinstance(table, Sequence) and not isinstance(table, str) and all(isinstance(row, Mapping) for row in table):
-        return [{_name(name, what): value for name, value in row.items()} for row in table]
+        return [dict(row) for row in table]
     raise UsageError(f"{what} is a {type(table).__name__}", code="usage.rows", where=what, hint=_HINT)
-
-
-def _name(name: object, what: str) -> str:
-    if isinstance(name, str):
-        return name
-    raise UsageError(f"a field named {name!r}", code="usage.rows", where=what, hint="names of fields are texts")
 
 
 def _column(values: object, what: str, name: object) -> list[Any]:

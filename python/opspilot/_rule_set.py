@@ -104,6 +104,7 @@ class RuleSet(Described):
         self._known: Types = {}
         self._guessed: Types = {}
         self._now = any("now" in one.variables for one in self._plain)
+        self._settled: dict[bool, _Plan] = {}
         self._plans: dict[tuple[frozenset[tuple[tuple[str, str], str]], bool], _Plan] = {}
         if variables is not None:
             self._declare(variables)
@@ -155,14 +156,18 @@ class RuleSet(Described):
         now = "now" in constants
         now_us = microseconds(constants["now"]) if now else 0
 
-        types: Types = {}
-        rows = {"task": task, "candidate": pairs}
-        for role, name in self._mentioned:
-            if role == "action":
-                types[role, name] = catalogue._contents[name] if catalogue is not None else "null"
-            else:
-                types[role, name] = self._content(rows[role], role, name)
-        plan = self._plan(types, now)
+        plan = self._settled.get(now or not self._now)
+        if plan is None:
+            types: Types = {}
+            rows = {"task": task, "candidate": pairs}
+            for role, name in self._mentioned:
+                if role == "action":
+                    types[role, name] = catalogue._contents[name] if catalogue is not None else "null"
+                else:
+                    types[role, name] = self._content(rows[role], role, name)
+            plan = self._plan(types, now)
+            if not any(role in self._open and name not in self._fields[role] for role, name in self._mentioned):
+                self._settled[now or not self._now] = plan  # all is declared: no values tell another type
         prepared = catalogue._for(plan, ready) if catalogue is not None else plan.core.prepare(None, count, False, [])
         matched, failed = prepared.evaluate(task, pairs, picked, count, now_us, plan.without["task"])
         if plan.machine:
@@ -231,6 +236,8 @@ class RuleSet(Described):
         return RuleCatalogue(self, rows, contents)
 
     def _task(self, task: object) -> _core.CelRows:
+        if isinstance(task, dict):
+            return _core.CelRows([task], "task", self._fields["task"])
         rows = cel_rows([task] if isinstance(task, Mapping) else task, "task", self._fields["task"])
         if len(rows) != 1:
             raise SchemaError(f"{len(rows)} tasks", code="schema.not_one_task", where="/task", hint="evaluate one task at a time")

@@ -148,7 +148,8 @@ TEST_CASE("a rule set refuses what the checker refuses") {
     CHECK(refused.error().where == "expression 1 line 1 column 6");
     CHECK(refused.error().hint.find("amount") != std::string::npos);
     std::vector<cel::rule_set::refusal> all;
-    REQUIRE(cel::rule_set::compile(std::vector<std::string>{"1 +", "task.paid", "task", "action.level"}, fields, strings, &all).ok());
+    REQUIRE(
+        cel::rule_set::compile(std::vector<std::string>{"1 +", "task.paid", "task", "action.level"}, fields, strings, &all).ok());
     REQUIRE(all.size() == 3);
     CHECK(all[0].expression == 0);
     CHECK(all[1].expression == 2);

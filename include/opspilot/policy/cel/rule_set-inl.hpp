@@ -99,11 +99,13 @@ OPSPILOT_INLINE result<rule_set> rule_set::compile(std::span<const std::string> 
     for (std::size_t i = 0; i < expressions.size(); ++i) {
         detail::checked c;
         status sound = detail::check_condition(expressions[i], s, i, c);
-        if (!sound) {
-            if (refused == nullptr) return std::move(sound).error();
-            refused->push_back({i, std::move(sound).error()});
+        if (sound) {
+            made->parts.push_back(columns.add(c));
+            continue;
         }
-        made->parts.push_back(sound ? columns.add(c) : impl::no_part);
+        if (refused == nullptr) return std::move(sound).error();
+        refused->push_back({i, std::move(sound).error()});
+        made->parts.push_back(impl::no_part);
     }
     made->columns = std::move(columns).finish();
     rule_set out;
