@@ -12,11 +12,15 @@ is read from there and not from a disk. Prints one line per run: seconds, decisi
 from __future__ import annotations
 
 import argparse
+import atexit
 import io
 import json
 import random
 import resource
+import shutil
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import opspilot as op
@@ -235,10 +239,8 @@ def main() -> None:
 
 def _catalogue_folder(catalogue: list[dict[str, Any]], old: dict[str, Any]) -> Any:
     """A folder that stands for a bundle: schema, catalogue and a policy."""
-    import tempfile
-    from pathlib import Path
-
     folder = Path(tempfile.mkdtemp(prefix="opspilot-bench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (folder / "policy").mkdir()
     (folder / "policy" / "business.json").write_text(json.dumps(old))
     (folder / "schema.json").write_text(json.dumps(SCHEMA))

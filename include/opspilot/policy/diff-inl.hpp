@@ -348,10 +348,10 @@ private:
     /// Counts what the record lacks of what rules read. `own`: actions are in the record, not in a catalogue.
     bool is_exact(const frame& f, bool from_record, bool own) {
         bool exact = true;
-        for (const read_field& r : d_.reads) exact = !count_reason(lacks(r, f, from_record, own), r.reason) && exact;
+        for (const field_read& r : d_.reads) exact = !count_reason(lacks(r, f, from_record, own), r.reason) && exact;
         return exact;
     }
-    [[nodiscard]] static bool lacks(const read_field& r, const frame& f, bool from_record, bool own) noexcept {
+    [[nodiscard]] static bool lacks(const field_read& r, const frame& f, bool from_record, bool own) noexcept {
         switch (r.where.where) {
             case role::task: {
                 const cell c = f.task->get(r.where.index, f.task_row);

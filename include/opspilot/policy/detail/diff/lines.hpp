@@ -58,8 +58,11 @@ public:
         for (auto entry : object) {
             std::string_view key;
             value given;
-            if ((problem = entry.unescaped_key().get(key)) || (problem = entry.value().get(given))) return syntax(problem);
-            if ((problem = take(key, given))) return wrong(key, problem);
+            problem = entry.unescaped_key().get(key);
+            if (!problem) problem = entry.value().get(given);
+            if (problem) return syntax(problem);
+            problem = take(key, given);
+            if (problem) return wrong(key, problem);
         }
         const char* rest = nullptr;  // there is a place only while something is left
         if (!document.current_location().get(rest)) return syntax(simdjson::TAPE_ERROR);

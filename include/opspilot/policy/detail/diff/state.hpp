@@ -19,7 +19,7 @@ namespace opspilot {
 namespace detail {
 
 /// A field that a rule of either policy reads, and why a record may lack it.
-struct read_field {
+struct field_read {
     schema::path where;
     bool personal = false;  ///< left out of decision records
     bool required = false;  ///< by the schema as it is declared
@@ -50,7 +50,7 @@ struct policy_diff::impl {
     std::vector<detail::joint_rule> rules;
     std::vector<std::uint32_t> before_rules, after_rules;  ///< index of each set's rule in `rules`
     std::vector<std::string> reasons;
-    std::vector<detail::read_field> reads;
+    std::vector<detail::field_read> reads;
     std::uint32_t action_id = 0;
     std::optional<std::uint32_t> task_id, task_client;
     bool paired = false;
