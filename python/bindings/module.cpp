@@ -38,7 +38,6 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_cel_columns(m);
     opspilot::python::bind_policy_diff(m);
     opspilot::python::bind_policy_tools(m);
-    opspilot::python::bind_cel(m);
     opspilot::python::bind_documents(m);
     opspilot::python::bind_info(m);
 }

@@ -18,7 +18,6 @@ void bind_cel_rules(pybind11::module_& m);
 void bind_cel_columns(pybind11::module_& m);
 void bind_policy_diff(pybind11::module_& m);
 void bind_policy_tools(pybind11::module_& m);
-void bind_cel(pybind11::module_& m);
 void bind_documents(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
 

@@ -368,7 +368,8 @@ class Engine(Described):
         now: object = 0,
     ) -> list[Finding]:
         """Publishes another bundle, or other policies for the running one: ``policy`` all layers at once (a folder, a document or
-        a list of them), ``overlay`` those of some clients (None takes one away). Returns the checker's warnings.
+        a list of them), ``overlay`` those of some clients (None takes one away). Returns warnings
+        about single rules; ``Policy.compile`` finds also what rules make of each other.
 
         New policies are compiled and pass their own tests before anything changes; after that the exchange is one step, and
         decisions in flight finish on what they began with. ``now``: when, for ``layers``. ``signed``: an envelope of

@@ -97,8 +97,8 @@ def test_what_is_wrong_is_refused_with_all_findings(engine: op.Engine) -> None:
 
 
 def test_warnings_come_back(engine: op.Engine) -> None:
-    found = engine.swap(policy=_layer("client", {"id": "l", "when": "true", "effect": "limit", "count": 1, "per": "1h"}))
-    assert "policy.limit_without_key" in [f.code for f in found]
+    found = engine.swap(policy=_layer("client", {"id": "l", "when": "task.intent == 'refund'", "effect": "forbid"}))
+    assert [f.code for f in found] == ["policy.task_only"]
 
 
 def test_limits_count_what_would_be_done() -> None:

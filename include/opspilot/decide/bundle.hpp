@@ -61,7 +61,8 @@ public:
 
     /// This bundle with other policies: checked, compiled and tested by the documents' own tests; ready to be swapped in. Models,
     /// calibration and catalogue are shared, so it takes the time of the documents alone. Rules of the bundle's client layer
-    /// stand before an overlay's, its business layer below. `findings` as `policy_set::compile`.
+    /// stand before an overlay's, its business layer below. `findings` as `policy_set::compile`, of
+    /// rules by themselves (`policy_review::rules`).
     /// Errors: kind policy, as `policy_set::compile`; policy.test_failed; policy.overlay_layer; policy.duplicate_rule and
     /// policy.locked for an id that stands in the bundle's policy; usage.overlay_client.
     [[nodiscard]] result<std::shared_ptr<const bundle>> with(const policy_change& change,

@@ -44,7 +44,7 @@ inline result<std::shared_ptr<const client_overlay>> compile_overlay(bundle::imp
     made->client = given.client;
     const std::string name = fmt::format("overlay of {}", given.client);
     const policy_set::document only{name, *given.document};
-    OPSPILOT_TRY(made->rules, policy_set::compile({&only, 1}, b.schema, b.strings, findings));
+    OPSPILOT_TRY(made->rules, policy_set::compile({&only, 1}, b.schema, b.strings, findings, policy_review::rules));
     for (const policy_set::document_info& d : made->rules.documents())
         if (d.layer != "client")
             return error{error_kind::policy, "policy.overlay_layer",
@@ -104,7 +104,8 @@ OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::with(const policy_
         made->golden_rows = from.golden_rows;
     }
     if (change.policy) {
-        OPSPILOT_TRY(made->policy, policy_set::compile(*change.policy, made->schema, made->strings, findings));
+        OPSPILOT_TRY(made->policy,
+                     policy_set::compile(*change.policy, made->schema, made->strings, findings, policy_review::rules));
         OPSPILOT_CHECK(detail::check_policy_tests(made->policy, "document"));
         made->versions.policy = made->policy.fingerprint();
     }

@@ -56,7 +56,7 @@ OPSPILOT_INLINE policy_workspace::policy_workspace(policy_workspace&&) noexcept 
 OPSPILOT_INLINE policy_workspace& policy_workspace::operator=(policy_workspace&&) noexcept = default;
 
 OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document> documents, const schema& s, dictionary& strings,
-                                                       std::vector<policy_finding>* findings) {
+                                                       std::vector<policy_finding>* findings, policy_review review) {
     auto made = std::make_shared<impl>();
     made->fields = s;
     detail::finding_log log(findings);
@@ -83,7 +83,7 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
         made->diversifies = made->diversifies || r.effect == detail::policy_effect::diversify;
     policy_set out;
     out.state = std::move(made);
-    if (findings != nullptr) detail::analysis::add_warnings(out, strings, *findings);
+    if (findings != nullptr && review == policy_review::whole) detail::analysis::add_warnings(out, strings, *findings);
     return out;
 }
 

@@ -29,6 +29,12 @@ struct policy_finding {
     std::string excerpt{};  ///< the line of the document and, below it, a mark under the place; "" when there is no line
 };
 
+/// What of a document is looked at for warnings. Errors are always found.
+enum class policy_review : std::uint8_t {
+    rules,  ///< each rule by itself
+    whole,  ///< also what rules make of each other, and whether they keep the invariants: up to a second for a thousand rules
+};
+
 /// One rule that touched a candidate. Indices are into `policy_set::rule(...)`.
 struct rule_hit {
     std::uint32_t rule = 0;
@@ -123,7 +129,8 @@ public:
     /// (may be null); the first error is returned. Documents without errors are then also looked at together: rules that never
     /// act or change nothing, invariants that the rules do not keep. String constants are inserted into `strings`.
     [[nodiscard]] static result<policy_set> compile(std::span<const document> documents, const schema& s, dictionary& strings,
-                                                    std::vector<policy_finding>* findings = nullptr);
+                                                    std::vector<policy_finding>* findings = nullptr,
+                                                    policy_review review = policy_review::whole);
 
     /// Computes what reads the action alone for every row, once, so that decisions over these actions need not. `strings` as it
     /// is when decisions are made; the table may go afterwards.
