@@ -55,17 +55,17 @@ def push(
         overlays[client] = Path(file) if file else None
     checked = [policies] if policies is not None else []
     for documents in [*checked, *(file for file in overlays.values() if file is not None)]:
-        compiled = Policy.compile(documents, schema)  # type: ignore[arg-type]
+        compiled = Policy.compile(documents, schema)
         for result in compiled.run_tests():
             if not result.passed:
                 where = f"{result.document} /tests/{result.index}"
                 raise output.Failed(f"{where}: {result.message}", output.NO, code="policy.test_failed", where=where)
-    release = signing.sign_policy(key.read_bytes(), sequence=sequence, bundle=bundle, policy=policies, overlay=overlays)  # type: ignore[arg-type]
-    with tempfile.NamedTemporaryFile(dir=to.parent, delete=False) as file:
-        file.write(release)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, to)
+    release = signing.sign_policy(key.read_bytes(), sequence=sequence, bundle=bundle, policy=policies, overlay=overlays)
+    with tempfile.NamedTemporaryFile(dir=to.parent, delete=False) as written:
+        written.write(release)
+        written.flush()
+        os.fsync(written.fileno())
+    os.replace(written.name, to)
     about = {"release": str(to), "bytes": len(release), "sequence": sequence, "signed_by": signing.public_key(key.read_bytes())}
     if as_json:
         output.show_json(about)
