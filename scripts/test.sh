@@ -30,9 +30,13 @@ clang_tidy() {  # by the commands of a build of single sources, which is configu
     configure_release "$database" >/dev/null && python scripts/lib/clang.py warnings "$database" &&
         python scripts/lib/clang.py tidy "$database" --seconds "${OPSPILOT_TIDY_SECONDS:-60}"
 }
+conformance() {  # what the tests of CEL printed about the specification's own cases
+    grep -ohE 'conformance [a-z]+: [0-9]+ / [0-9]+' "$results/release.xml" | sort -u
+}
 if quiet_step "build (g++, warnings are errors)" build_release; then
     step "clang-tidy (changed files)" clang_tidy
     quiet_step "C, C++ and install tests" run_ctest "$build" "$results/release.xml"
+    step "CEL conformance" conformance
     quiet_step "Python package" install_package "$build" &&
         step "Python tests" python -m pytest --junitxml="$results/python.xml" -m "not nightly"
 fi
