@@ -56,6 +56,18 @@ TEST_CASE("thresholds: the largest counts, and an error asks for it too") {
     CHECK(d.out.threshold == std::vector<double>{0.99, 0.99});
 }
 
+TEST_CASE("tests inside documents expect thresholds") {
+    desk d;
+    const auto message = [&](const std::string& expected) {
+        REQUIRE(d.load(
+            {document("business", {rule("a", "task.paid", "set_threshold", R"(, "value": 0.95)")},
+                      fmt::format(R"(, "tests": [{{"task": {{"paid": true}}, "expect": {{"threshold": {}}}}}])", expected))}));
+        return d.policy.run_tests().at(0).message;
+    };
+    CHECK(message("0.95").empty());
+    CHECK(message("0.9") == "expected a threshold of 0.9, got 0.95; rules that acted: a");
+}
+
 TEST_CASE("kill caps at suggest, with scope all at escalate") {
     desk d;
     REQUIRE(d.load({document("compliance", {rule("some", "action.kind == 'refund'", "kill"),

@@ -79,6 +79,8 @@ inline std::string difference(const policy_test& t, const policy_set& set, const
         differs(fmt::format("expected the candidate to be {}", *t.allowed ? "allowed" : "forbidden"));
     if (t.boost && std::abs(*t.boost - out.boost[0]) > 1e-9)
         differs(fmt::format("expected a boost of {}, got {}", *t.boost, out.boost[0]));
+    if (t.threshold && *t.threshold != out.threshold[0])
+        differs(fmt::format("expected a threshold of {}, got {}", *t.threshold, out.threshold[0]));
     if (t.queue) {
         const std::string_view queue = out.queue[0] == 0 ? std::string_view{} : set.rule(out.queue[0] - 1).queue;
         if (queue != *t.queue) differs(fmt::format("expected queue {}, got '{}'", quote(*t.queue), queue));
