@@ -166,6 +166,7 @@ TEST_CASE("a limit throttles what would have been done, and swaps are no fresh s
     CHECK(k.decide().verdict == verdict::auto_execute);
     CHECK(k.decide().verdict == verdict::suggest);
     CHECK(k.has_reason("throttled", "two"));
+    CHECK(k.e.metrics_text().find("opspilot_decision_reasons_total{code=\"throttled\"} 1\n") != std::string::npos);
     CHECK(k.d.ranked[0].decided == verdict::suggest);
     REQUIRE(k.publish({{"a.json", two_an_hour}, {"b.json", layer("business", "")}}).ok());
     CHECK(k.decide().verdict == verdict::suggest);

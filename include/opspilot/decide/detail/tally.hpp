@@ -20,8 +20,9 @@
 namespace opspilot::detail {
 
 /// Codes of the reasons of a decision as a whole, as `add_reason` writes them. One that is missing here counts as "other".
-inline constexpr std::array<std::string_view, 16> counted_reasons{"candidates.none",
+inline constexpr std::array<std::string_view, 19> counted_reasons{"candidates.none",
                                                                   "confidence.abstain",
+                                                                  "confidence.below_policy_threshold",
                                                                   "confidence.below_threshold",
                                                                   "confidence.expired",
                                                                   "confidence.none",
@@ -31,11 +32,13 @@ inline constexpr std::array<std::string_view, 16> counted_reasons{"candidates.no
                                                                   "kill.everything",
                                                                   "policy.all_forbidden",
                                                                   "policy.invariant",
+                                                                  "policy.mandatory",
                                                                   "rung.human",
                                                                   "rung.models_failed",
                                                                   "rung.no_automation",
                                                                   "stage.cap",
-                                                                  "stage.shadow"};
+                                                                  "stage.shadow",
+                                                                  "throttled"};
 
 template <class Names>
 inline std::size_t position_of(const Names& names, std::string_view name) noexcept {
