@@ -18,13 +18,14 @@ namespace opspilot::python {
 
 namespace {
 
-using documents = std::vector<std::pair<std::string, std::string>>;
+using named_documents = std::vector<std::pair<std::string, std::string>>;
 
 /// A compiled diff with scratch memory for as many threads as replay at once.
 class diff_handle {
 public:
-    static std::unique_ptr<diff_handle> compile(const documents& before, const documents& after, const std::string& schema_json,
-                                                const std::string& catalogue, std::size_t examples, std::size_t clients) {
+    static std::unique_ptr<diff_handle> compile(const named_documents& before, const named_documents& after,
+                                                const std::string& schema_json, const std::string& catalogue,
+                                                std::size_t examples, std::size_t clients) {
         auto made = std::make_unique<diff_handle>();
         auto compiled = [&]() -> result<policy_diff> {
             const py::gil_scoped_release unlocked;
@@ -69,7 +70,7 @@ public:
     std::string report(const policy_diff_counts& counts) const { return diff_.report(counts); }
 
 private:
-    static std::vector<policy_set::document> views(const documents& given) {
+    static std::vector<policy_set::document> views(const named_documents& given) {
         std::vector<policy_set::document> out;
         for (const auto& [name, content] : given) out.push_back({name, content});
         return out;
