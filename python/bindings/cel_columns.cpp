@@ -74,19 +74,19 @@ public:
     /// Errors: usage.column_type.
     status take(const cel::value& v, bool inside = false) {
         if (v.is(cel::kind::null)) return null(), status{};
-        const auto kind = kind_of(v.what);
-        if (!kind || (inside && v.is(cel::kind::list)))
+        const auto found = kind_of(v.what);
+        if (!found || (inside && v.is(cel::kind::list)))
             return refused_type(fmt::format("{} {}, which no column holds", inside ? "a list of" : "a", cel::type_name(v.what)));
-        if (!known_) become(*kind);
-        if (to_.type != *kind) return refused_type(fmt::format("a {} where others are of another type", cel::type_name(v.what)));
+        if (!known_) become(*found);
+        if (to_.type != *found) return refused_type(fmt::format("a {} where others are of another type", cel::type_name(v.what)));
         OPSPILOT_CHECK(store(v));
         slot(true);
         return {};
     }
 
 private:
-    void become(column_kind kind) {
-        to_.type = kind;
+    void become(column_kind type) {
+        to_.type = type;
         known_ = true;
         const std::size_t nulls = to_.valid.size();
         to_.valid.clear();
