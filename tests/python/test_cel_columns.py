@@ -116,7 +116,7 @@ def test_columns_are_what_rows_are(source: str, kind: Any, form: str) -> None:
 def test_arrow_types(column: Any, source: str, wanted: list[object]) -> None:
     found = op.cel.compile(source).evaluate_columns(pyarrow.table({"x": column}))
     assert found.values.to_pylist() == wanted
-    nulls = [i for i, value in enumerate(column.to_pylist()) if value is None and wanted[i] is None]
+    nulls = [i for i, given in enumerate(column.is_valid().to_pylist()) if not given and wanted[i] is None]
     assert list(found.errors) == nulls
 
 

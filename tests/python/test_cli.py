@@ -293,6 +293,9 @@ def test_policy_push_signs_what_compiles(policy: Path, tmp_path: Path) -> None:
     envelope = json.loads(release.read_bytes())
     assert envelope["payloadType"] == "application/vnd.opspilot.policy-release+json"
     before = release.read_bytes()
-    policy.write_text(policy.read_text().replace("action.", "acton."))
+    policy.write_text(json.dumps(BAD_RULES))
     assert opspilot("policy", "push", policy, *common).returncode in (1, 3)
+    assert release.read_bytes() == before
+    policy.write_text(json.dumps({**RULES, "tests": [{"task": {"amount": 900.0}, "expect": {"allowed": False}}]}))
+    assert opspilot("policy", "push", policy, *common).returncode == 1
     assert release.read_bytes() == before
