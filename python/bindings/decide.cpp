@@ -469,7 +469,8 @@ void bind_decide(py::module_& m) {
                  }();
                  return published(done, findings);
              })
-        .def("trust", [](engine_handle& e, const std::vector<std::string>& keys) { e.core.trust(keys_of(keys)); })
+        .def("trust", [](engine_handle& e, const std::vector<std::string>& keys, std::int64_t last_policy,
+                         std::int64_t last_bundle) { unwrap(e.core.trust(keys_of(keys), last_policy, last_bundle)); })
         .def("publish_signed",
              [](engine_handle& e, const py::bytes& envelope, const py::object& now) {
                  const std::string content = envelope;

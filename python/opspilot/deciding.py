@@ -277,7 +277,8 @@ class Engine(Described):
     """Decides with one bundle at a time; all methods may be called from any thread.
 
     ``audit`` receives one JSON line per decision and per outcome. ``seed`` is reserved for exploration and changes nothing yet.
-    ``trusted_keys``: public keys (64 hex digits); with any, ``swap`` takes signed releases alone.
+    ``trusted_keys``: public keys (64 hex digits); with any, ``swap`` takes signed releases alone. ``last_releases``: sequences of
+    the policy and the bundle release that you took last, so that none comes back after a restart.
     ``overlays``: per client (as tasks name it in ``client``) a policy document of the client layer, beside the bundle's rules.
     """
 
@@ -289,6 +290,7 @@ class Engine(Described):
         seed: int = 0,
         *,
         trusted_keys: Sequence[str] = (),
+        last_releases: tuple[int, int] = (0, 0),
     ) -> None:
         self._core = _core.Engine(bundle._core)
         self._seed = seed
@@ -296,7 +298,7 @@ class Engine(Described):
         if overlays:
             self._publish(None, overlays, 0)
         if trusted_keys:
-            self._core.trust(list(trusted_keys))
+            self._core.trust(list(trusted_keys), *last_releases)
 
     def decide(
         self,

@@ -327,7 +327,8 @@ TEST_CASE("an engine that trusts keys takes signed releases alone, each once and
         return done ? std::string("published") : std::string(done.error().code);
     };
     CHECK(code(release(1, key)) == "usage.not_trusting");
-    k.e.trust({key.public_half()});
+    REQUIRE(k.e.trust({key.public_half()}).ok());
+    CHECK(k.e.trust({}).error().code == "usage.no_keys");
     CHECK(k.publish({{"a.json", strict}}).error().code == "signature.required");
     CHECK(k.overlay("acme", std::nullopt).error().code == "signature.required");
     CHECK(k.e.swap(world::load()).error().code == "signature.required");
@@ -367,6 +368,15 @@ TEST_CASE("an engine that trusts keys takes signed releases alone, each once and
     CHECK(bundle_code(statement(1, world::load()->fingerprint())) == "published");
     CHECK(bundle_code(statement(1, world::load()->fingerprint())) == "signature.replayed");
     CHECK(bundle_code(release(9, key)) == "signature.payload_type");
+
+    // An engine made anew is told where the host stood; keys change, the count stays.
+    engine again(world::load());
+    REQUIRE(again.trust({key.public_half()}, 7).ok());
+    CHECK(again.publish_signed(release(7, key), now_us).error().code == "signature.replayed");
+    REQUIRE(again.trust({stranger.public_half()}).ok());
+    CHECK(again.publish_signed(release(8, key), now_us).error().code == "signature.not_trusted");
+    CHECK(again.publish_signed(release(7, stranger), now_us).error().code == "signature.replayed");
+    CHECK(again.publish_signed(release(8, stranger), now_us).ok());
 }
 
 TEST_CASE("a shadow decides beside the live bundle and touches nothing of it") {

@@ -67,6 +67,8 @@ TEST_CASE("the smallest change that keeps a rule from acting") {
     CHECK(d.why("task.region == 'eu'", plain_task).change == texts{"has(task.region)", "task.region != 'eu'"});
     CHECK(d.why("task.intent in ['refund', 'legal']", plain_task).change == texts{"!(task.intent in ['refund', 'legal'])"});
     CHECK(d.why("action.kind in ['note'] && task.paid", plain_task, "allow_only").change == texts{"action.kind in ['note']"});
+    CHECK(d.why("(task.paid ? 2.0 : 1.0) > action.risk", plain_task).change == texts{"(task.paid ? 2.0 : 1.0) <= action.risk"});
+    CHECK(d.why("(task.amount > 1.0) == task.paid", plain_task).change == texts{"(task.amount > 1.0) != task.paid"});
     CHECK(d.why("task.intent == 'legal'", plain_task).change.empty());  // it does not act
 }
 

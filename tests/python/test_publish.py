@@ -133,6 +133,9 @@ def test_signed_releases() -> None:
     with pytest.raises(op.PolicyError) as refused:
         engine.swap(signed=release)
     assert refused.value.code == "signature.replayed"
+    restarted = op.Engine(bundle, trusted_keys=[op.signing.public_key(key)], last_releases=(1, 0))
+    with pytest.raises(op.PolicyError, match="comes after"):
+        restarted.swap(signed=release)
     engine.swap(bundle, signed=op.signing.sign_bundle(key, bundle, sequence=1))
     assert engine.decide(TASK, now=NOW).action == "refund"
     with pytest.raises(op.UsageError):

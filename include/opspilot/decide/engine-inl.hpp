@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <span>
@@ -95,9 +96,15 @@ inline status check_fresh(std::int64_t sequence, std::int64_t last, error_kind k
 
 }  // namespace detail
 
-OPSPILOT_INLINE void engine::trust(std::vector<public_key> keys) {
+OPSPILOT_INLINE status engine::trust(std::vector<public_key> keys, std::int64_t last_policy, std::int64_t last_bundle) {
+    if (keys.empty())
+        return error{error_kind::usage, "usage.no_keys", "an engine cannot be told to trust nobody", "",
+                     "give the keys that it shall trust from here on"};
     const std::lock_guard one_at_a_time(state_->publishing);
     state_->trusted = std::move(keys);
+    state_->policy_sequence = std::max(state_->policy_sequence, last_policy);
+    state_->bundle_sequence = std::max(state_->bundle_sequence, last_bundle);
+    return {};
 }
 
 OPSPILOT_INLINE status engine::swap(std::shared_ptr<const bundle> b) {

@@ -121,8 +121,10 @@ public:
     [[nodiscard]] status publish(const policy_change& change, std::int64_t now_us,
                                  std::vector<policy_finding>* findings = nullptr);
     /// From here on only what one of these keys signed is published: bundles by `swap_signed`, policies by `publish_signed`, and
-    /// `swap` and `publish` refuse. What runs already stays. There is no way back but another engine.
-    void trust(std::vector<public_key> keys);
+    /// `swap` and `publish` refuse. What runs already stays. Other keys may take their place, none may not: there is no way back
+    /// but another engine. `last_policy`, `last_bundle`: sequences of the releases that the host took last, which an engine made
+    /// anew does not know; they only ever grow. Errors: usage.no_keys.
+    [[nodiscard]] status trust(std::vector<public_key> keys, std::int64_t last_policy = 0, std::int64_t last_bundle = 0);
     /// As `publish`, from an envelope of `policy_release`. Errors further: those of `policy_release::open`; usage.not_trusting
     /// while no key is trusted; signature.other_bundle for a release for another bundle; signature.replayed for a sequence that
     /// is not above that of the last release taken.

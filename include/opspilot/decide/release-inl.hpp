@@ -26,10 +26,22 @@ inline constexpr std::array<document_field, 2> bundle_release_fields{
     {{"sequence", json_kind::integer, true, "grows with every release"},
      {"fingerprint", json_kind::text, true, "SHA-256 of the packed bundle, in hex"}}};
 
-inline status check_sequence(std::int64_t sequence, error_kind kind) {
-    if (sequence >= 1) return {};
-    return error{kind, "signature.sequence", fmt::format("a release has a sequence from 1 on, not {}", sequence), "/sequence",
-                 "count releases"};
+/// The payload of an envelope that verifies, checked against its fields, and who signed it.
+struct opened_release {
+    json payload;
+    std::int64_t sequence = 0;
+    public_key signer;
+};
+inline result<opened_release> open_release(std::string_view envelope, std::string_view type, std::span<const public_key> trusted,
+                                           std::span<const document_field> fields, error_kind kind) {
+    OPSPILOT_TRY(opened_envelope checked, open_envelope(envelope, type, trusted, kind));
+    OPSPILOT_TRY(json payload, parse_json(checked.payload, kind));
+    OPSPILOT_CHECK(check_object(payload, fields, "", kind));
+    const std::int64_t sequence = integer_or(payload, "sequence", 0);
+    if (sequence < 1)
+        return error{kind, "signature.sequence", fmt::format("a release has a sequence from 1 on, not {}", sequence), "/sequence",
+                     "count releases"};
+    return opened_release{std::move(payload), sequence, checked.signer};
 }
 
 }  // namespace detail
@@ -52,12 +64,10 @@ OPSPILOT_INLINE result<policy_release::opened> policy_release::open(std::string_
                                                                     std::span<const public_key> trusted) {
     using namespace detail;
     constexpr error_kind kind = error_kind::policy;
-    OPSPILOT_TRY(opened_envelope checked, open_envelope(envelope, payload_type, trusted, kind));
-    OPSPILOT_TRY(const json payload, parse_json(checked.payload, kind));
-    OPSPILOT_CHECK(check_object(payload, policy_release_fields, "", kind));
-    opened out{.release = {}, .signer = checked.signer};
-    out.release.sequence = integer_or(payload, "sequence", 0);
-    OPSPILOT_CHECK(check_sequence(out.release.sequence, kind));
+    OPSPILOT_TRY(const opened_release read, open_release(envelope, payload_type, trusted, policy_release_fields, kind));
+    const json& payload = read.payload;
+    opened out{.release = {}, .signer = read.signer};
+    out.release.sequence = read.sequence;
     out.release.bundle = text_or(payload, "bundle", "");
     if (const auto list = payload.find("documents"); list != payload.end()) {
         out.release.documents.emplace();
@@ -85,14 +95,11 @@ OPSPILOT_INLINE std::string bundle_release::sign(const signing_key& key) const {
 OPSPILOT_INLINE result<bundle_release::opened> bundle_release::open(std::string_view envelope,
                                                                     std::span<const public_key> trusted) {
     using namespace detail;
-    constexpr error_kind kind = error_kind::bundle;
-    OPSPILOT_TRY(opened_envelope checked, open_envelope(envelope, payload_type, trusted, kind));
-    OPSPILOT_TRY(const json payload, parse_json(checked.payload, kind));
-    OPSPILOT_CHECK(check_object(payload, bundle_release_fields, "", kind));
-    opened out{.release = {}, .signer = checked.signer};
-    out.release.sequence = integer_or(payload, "sequence", 0);
-    OPSPILOT_CHECK(check_sequence(out.release.sequence, kind));
-    out.release.fingerprint = text_or(payload, "fingerprint", "");
+    OPSPILOT_TRY(const opened_release read,
+                 open_release(envelope, payload_type, trusted, bundle_release_fields, error_kind::bundle));
+    opened out{.release = {}, .signer = read.signer};
+    out.release.sequence = read.sequence;
+    out.release.fingerprint = text_or(read.payload, "fingerprint", "");
     return out;
 }
 

@@ -10,8 +10,7 @@
 #include "opspilot/data/row_json.hpp"
 #include "opspilot/policy/clauses.hpp"
 #include "opspilot/policy/detail/apply.hpp"
-#include "opspilot/policy/detail/cel/checker.hpp"
-#include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/cel/condition.hpp"
 #include "opspilot/policy/detail/cel/time.hpp"
 
 namespace opspilot {
@@ -52,12 +51,7 @@ public:
     clause_reader(const policy_set::impl& set, const policy_rule& rule, const frame& f, std::size_t candidate,
                   policy_workspace& scratch, std::span<const schema::path> hidden)
         : set_(set), f_(f), candidate_(candidate), scratch_(scratch), hidden_(hidden) {
-        cel::detail::parse_limits limits;
-        limits.macro_nesting = 2;
-        env_.records = &set.fields;
-        usable_ = !cel::detail::parse(rule.when, limits, c_.ast);
-        if (usable_) cel::detail::check(c_, env_);
-        usable_ = usable_ && c_.ok();
+        usable_ = !cel::detail::read_condition(rule.when, set.fields, c_);
     }
 
     rule_explanation explain(bool acts_when_false) {
@@ -86,11 +80,8 @@ private:
             known != known_.end() && problem == nullptr)
             return known->second;
         cel::detail::checked part;
-        cel::detail::parse_limits limits;
-        limits.macro_nesting = 2;
         outcome found = outcome::failed;
-        if (known_.size() < most_evaluations && !cel::detail::parse(c_.ast.text_of(n), limits, part.ast)) {
-            cel::detail::check(part, env_);
+        if (known_.size() < most_evaluations && !cel::detail::read_condition(c_.ast.text_of(n), set_.fields, part)) {
             const cel::detail::program p = cel::detail::lower(part, {}, nullptr, true);
             const cel::value v = run_condition(p, f_, scratch_, candidate_);
             found = v.is_true() ? outcome::yes : v.is_false() ? outcome::no : outcome::failed;
@@ -206,10 +197,16 @@ private:
         return one;
     }
 
+    /// An operand of a comparison; brackets are no part of a node's text.
+    [[nodiscard]] std::string side(index n) const {
+        const bool weaker = at(n).kind == kind::conditional || (at(n).kind >= kind::equal && at(n).kind <= kind::or_);
+        return fmt::format("{}{}{}", weaker ? "(" : "", c_.ast.text_of(n), weaker ? ")" : "");
+    }
+
     /// A clause of CEL that holds where this one does not.
     [[nodiscard]] std::string opposite(index n) const {
         const auto compare = [&](std::string_view op) {
-            return fmt::format("{} {} {}", c_.ast.text_of(c_.ast.child(n, 0)), op, c_.ast.text_of(c_.ast.child(n, 1)));
+            return fmt::format("{} {} {}", side(c_.ast.child(n, 0)), op, side(c_.ast.child(n, 1)));
         };
         switch (at(n).kind) {
             case kind::equal: return compare("!=");
@@ -231,7 +228,6 @@ private:
     std::size_t candidate_;
     policy_workspace& scratch_;
     std::span<const schema::path> hidden_;
-    cel::detail::environment env_;
     cel::detail::checked c_;
     bool usable_ = false;
     std::vector<std::pair<index, outcome>> known_;

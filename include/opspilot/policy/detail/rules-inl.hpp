@@ -10,7 +10,7 @@
 #include "opspilot/base/hash.hpp"
 #include "opspilot/base/text.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
-#include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/cel/condition.hpp"
 #include "opspilot/policy/detail/document_tables.hpp"
 #include "opspilot/policy/detail/effects.hpp"
 #include "opspilot/policy/detail/rules.hpp"
@@ -236,9 +236,7 @@ private:
             log_.add(is_error, p.code, id, p.message, where(id, places_.inside(pointer, p.offset)), p.hint);
             fine = fine && !is_error;
         };
-        cel::detail::parse_limits limits;
-        limits.macro_nesting = 2;
-        if (const auto wrong = cel::detail::parse(source, limits, c.ast)) {
+        if (const auto wrong = cel::detail::parse(source, cel::detail::condition_limits, c.ast)) {
             place(*wrong, true);
             return false;
         }

@@ -5,7 +5,7 @@
 
 #include "opspilot/policy/detail/analysis/decider.hpp"
 #include "opspilot/policy/detail/analysis/search.hpp"
-#include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/cel/condition.hpp"
 
 namespace opspilot::detail::analysis {
 
@@ -15,18 +15,9 @@ OPSPILOT_INLINE decider::~decider() = default;
 
 OPSPILOT_INLINE result<std::uint32_t> decider::add(std::string_view source) {
     if (const auto known = known_.find(std::string(source)); known != known_.end()) return known->second;
-    const auto refused = [](const cel::detail::problem& p) {
-        return error{error_kind::policy, p.code, p.message, "byte " + std::to_string(p.offset), p.hint};
-    };
     cel::detail::checked c;
-    cel::detail::parse_limits limits;
-    limits.macro_nesting = 2;
-    if (const auto wrong = cel::detail::parse(source, limits, c.ast)) return refused(*wrong);
-    cel::detail::environment env;
-    env.records = &schema_;
-    cel::detail::check(c, env);
-    for (const cel::detail::remark& r : c.remarks)
-        if (r.is_error) return refused(r.what);
+    if (const auto wrong = cel::detail::read_condition(source, schema_, c))
+        return error{error_kind::policy, wrong->code, wrong->message, "byte " + std::to_string(wrong->offset), wrong->hint};
     conditions_.push_back(library_.take_apart(std::move(c)));
     const auto number = static_cast<std::uint32_t>(conditions_.size() - 1);
     known_.emplace(std::string(source), number);

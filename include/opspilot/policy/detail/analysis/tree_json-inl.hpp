@@ -7,7 +7,7 @@
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
-#include "opspilot/policy/detail/cel/parser.hpp"
+#include "opspilot/policy/detail/cel/condition.hpp"
 #include "opspilot/policy/policy.hpp"
 
 namespace opspilot {
@@ -96,18 +96,9 @@ inline json node_json(const cel::detail::checked& c, std::uint32_t i, const sche
 }  // namespace detail::analysis
 
 OPSPILOT_INLINE result<std::string> condition_tree(std::string_view condition, const schema& s) {
-    const auto refused = [](const cel::detail::problem& p) {
-        return error{error_kind::policy, p.code, p.message, "byte " + std::to_string(p.offset), p.hint};
-    };
     cel::detail::checked c;
-    cel::detail::parse_limits limits;
-    limits.macro_nesting = 2;
-    if (const auto wrong = cel::detail::parse(condition, limits, c.ast)) return refused(*wrong);
-    cel::detail::environment env;
-    env.records = &s;
-    cel::detail::check(c, env);
-    for (const cel::detail::remark& r : c.remarks)
-        if (r.is_error) return refused(r.what);
+    if (const auto wrong = cel::detail::read_condition(condition, s, c))
+        return error{error_kind::policy, wrong->code, wrong->message, "byte " + std::to_string(wrong->offset), wrong->hint};
     detail::json nodes = detail::json::array();
     for (std::uint32_t i = 0; i < c.ast.nodes.size(); ++i) nodes.push_back(detail::analysis::node_json(c, i, s));
     return nodes.dump();
