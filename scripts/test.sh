@@ -31,7 +31,9 @@ clang_tidy() {  # by the commands of a build of single sources, which is configu
         python scripts/lib/clang.py tidy "$database" --seconds "${OPSPILOT_TIDY_SECONDS:-60}"
 }
 conformance() {  # what the tests of CEL printed about the specification's own cases
-    grep -ohE 'conformance [a-z]+: [0-9]+ / [0-9]+' "$results/release.xml" | sort -u
+    grep -ohE 'conformance [a-z]+: [0-9]+ / [0-9]+' "$results/release.xml" | sort -u && return
+    # Others have the library without the data sets; that the cases did not run must be seen, and is no fault of the change.
+    [ ! -d "${OPSPILOT_DATA:-../shared/data}/cel-conformance" ] && echo "NOT RUN: no cel-conformance in \$OPSPILOT_DATA"
 }
 if quiet_step "build (g++, warnings are errors)" build_release; then
     step "clang-tidy (changed files)" clang_tidy
