@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "certificates.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/calibrate/certificate.hpp"
@@ -31,7 +32,9 @@ std::span<const double> vector_of(const doubles& a, const char* what) {
 
 std::vector<std::uint8_t> labels_of(const doubles& a, const char* what) { return unwrap(binary_labels(vector_of(a, what))); }
 
-py::dict certificate_dict(const certified_threshold& t) {
+}  // namespace
+
+py::dict threshold_dict(const certified_threshold& t) {
     py::dict out;
     out["value"] = t.value ? py::object(py::float_(*t.value)) : py::object(py::none());
     out["sufficient"] = t.sufficient;
@@ -44,6 +47,7 @@ py::dict certificate_dict(const certified_threshold& t) {
     out["needed"] = t.needed;
     out["max_risk"] = t.max_risk;
     out["confidence"] = t.confidence;
+    out["statement"] = statement(t);
     py::list steps;
     for (const threshold_step& s : t.steps) {
         py::dict step;
@@ -60,8 +64,6 @@ py::dict certificate_dict(const certified_threshold& t) {
     out["steps"] = steps;
     return out;
 }
-
-}  // namespace
 
 void bind_calibrate(py::module_& m) {
     m.def("fit_platt", [](const doubles& score, const doubles& label) {
@@ -89,9 +91,9 @@ void bind_calibrate(py::module_& m) {
               options.groups = groups;
               options.group_count = group_count;
               const automation_certificates made = unwrap(automation_threshold(vector_of(score, "score"), errors, options));
-              py::dict out = certificate_dict(made);
+              py::dict out = threshold_dict(made);
               py::list per_group;
-              for (const certified_threshold& g : made.groups) per_group.append(certificate_dict(g));
+              for (const certified_threshold& g : made.groups) per_group.append(threshold_dict(g));
               out["groups"] = per_group;
               return out;
           });
@@ -105,20 +107,6 @@ void bind_calibrate(py::module_& m) {
         out["n"] = made.n;
         out["automated"] = made.automated;
         out["errors"] = made.errors;
-        return out;
-    });
-    m.def("recall_floor", [](const doubles& score, const doubles& label, double min_recall, double confidence) {
-        const certified_recall made =
-            unwrap(recall_floor(vector_of(score, "score"), labels_of(label, "label"), min_recall, confidence));
-        py::dict out;
-        out["value"] = made.value ? py::object(py::float_(*made.value)) : py::object(py::none());
-        out["sufficient"] = made.sufficient;
-        out["n"] = made.n;
-        out["positives"] = made.positives;
-        out["misses_allowed"] = made.misses_allowed;
-        out["misses"] = made.misses;
-        out["needed"] = made.needed;
-        out["flagged"] = made.flagged;
         return out;
     });
     m.def(

@@ -229,6 +229,25 @@ OPSPILOT_INLINE result<automation_certificates> automation_threshold(std::span<c
     return out;
 }
 
+OPSPILOT_INLINE std::string statement(const certified_threshold& t) {
+    const std::string claim =
+        fmt::format("a risk of at most {:.4g} % with confidence {:.6g} %", 100 * t.max_risk, 100 * t.confidence);
+    if (t.sufficient)
+        return fmt::format("Certified above {:.6g}: {}, {} errors among {} of {} items, upper bound {:.4g} %.", *t.value, claim,
+                           t.errors, t.automated, t.n, 100 * t.risk_upper);
+    if (t.n < t.needed + 1)
+        return fmt::format("Insufficient: {} items without an error and one below them needed for {}, {} given.", t.needed, claim,
+                           t.n);
+    if (t.reason == "ties")
+        return fmt::format("Insufficient: too few distinct scores; no line has {} items above it that prove {}.", t.needed,
+                           claim);
+    if (t.steps.empty())
+        return fmt::format("Insufficient: the start at {} tolerated errors needs more than the {} items given.", t.start_errors,
+                           t.n);
+    return fmt::format("Insufficient: {} errors among the best {} items, at most {} prove {}.", t.steps.back().errors,
+                       t.steps.back().tested, t.steps.back().tolerated, claim);
+}
+
 OPSPILOT_INLINE result<naive_threshold_result> naive_threshold(std::span<const double> score, std::span<const std::uint8_t> error,
                                                                double max_risk) {
     OPSPILOT_CHECK(check_labelled(score, error));
@@ -283,6 +302,14 @@ OPSPILOT_INLINE result<certified_recall> recall_floor(std::span<const double> sc
     const auto flagged = std::count_if(score.begin(), score.end(), [&](double s) { return s >= *out.value; });
     out.flagged = static_cast<double>(flagged) / static_cast<double>(out.n);
     return out;
+}
+
+OPSPILOT_INLINE std::string statement(const certified_recall& r) {
+    if (!r.sufficient) return fmt::format("Insufficient: {} positives needed, {} given.", r.needed, r.positives);
+    return fmt::format(
+        "Certified from {:.6g} on: a recall of at least {:.4g} % with confidence {:.6g} %; {} of {} positives lie "
+        "below, {} may.",
+        *r.value, 100 * r.min_recall, 100 * r.confidence, r.misses, r.positives, r.misses_allowed);
 }
 
 }  // namespace opspilot
