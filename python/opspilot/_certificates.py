@@ -17,6 +17,37 @@ from opspilot.errors import CalibrationError
 Groups = Sequence[Hashable] | Mapping[Hashable, npt.ArrayLike]
 
 
+#: How a step of the sequence was tested, by the numbers of the compiled module.
+_TESTS = ("exact", "worst_order", "whole_blocks", "skipped")
+
+
+class Steps(Sequence[dict[str, Any]]):
+    """The log of a certificate's tests, one mapping per step. Kept by columns: there may be tens of thousands."""
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns["value"]) if self._columns else 0
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Steps({name: column[index] for name, column in self._columns.items()})
+        row = {name: column[index].item() for name, column in self._columns.items()}
+        return {**row, "test": _TESTS[row["test"]], "passed": bool(row["passed"])}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Steps) or len(self) != len(other):
+            return NotImplemented if not isinstance(other, Steps) else False
+        return all(np.array_equal(column, other._columns[name]) for name, column in self._columns.items())
+
+    def __hash__(self) -> int:
+        return hash((len(self), *(column.tobytes() for column in self._columns.values())))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} steps>"
+
+
 @dataclass(frozen=True)
 class Threshold(Described):
     """A certified threshold: automate iff ``score > value``. ``value`` is None when the evidence is not sufficient; then
@@ -34,7 +65,7 @@ class Threshold(Described):
     confidence: float
     reason: str = ""
     statement: str = ""
-    steps: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    steps: Sequence[dict[str, Any]] = field(default=(), repr=False)
     groups: Mapping[Hashable, Threshold] = field(default_factory=dict, repr=False)
 
     def _description(self) -> dict[str, Any]:
@@ -72,7 +103,8 @@ def automation_threshold(
 
 
 def as_threshold(made: Mapping[str, Any], groups: Mapping[Hashable, Threshold] | None = None) -> Threshold:
-    return Threshold(**{key: value for key, value in made.items() if key != "groups"}, groups=groups or {})
+    stated = {key: value for key, value in made.items() if key not in ("groups", "steps")}
+    return Threshold(**stated, steps=Steps(made["steps"]), groups=groups or {})
 
 
 def group_codes(groups: Groups, n: int) -> tuple[list[Hashable], list[int]]:
