@@ -297,6 +297,20 @@ def recall(report: Report, _: int, sets: int) -> None:
                 broken += stats.beta.sf(made.value, 5, 2) < minimum
         report.rate(f"{minimum:.0%}, uneven sample", broken, sets, DELTA)
         print(f"      shown in {shown / sets:.0%}, flags {np.mean(flagged):.3f} of the traffic")
+    # The same floors from samples that the planner drew: fixed numbers above and below its line.
+    broken = shown = 0
+    for i in range(sets // 2):
+        random = random_of(18, i)
+        label = (random.random(6000) < 0.15).astype(float)
+        flag = np.where(label == 1, random.beta(5, 2, 6000), random.beta(2, 5, 6000))
+        plan = calibrate.plan_labels(
+            1 - flag, 1 - flag**3, max_risk=0.02, budget=3000, min_recall=0.9, rate_above=0.3, simulations=0, seed=i
+        )
+        made = calibrate.recall_floor(flag[plan.recall], label[plan.recall], min_recall=0.9, inclusion=plan.inclusion, seed=i)
+        shown += made.value is not None
+        broken += made.value is not None and stats.beta.sf(made.value, 5, 2) < 0.9
+    report.rate("90%, planned sample", broken, sets // 2, DELTA)
+    print(f"      shown in {shown / (sets // 2):.0%}")
     joint = 0
     rounds = max(200, sets // 4)
     for i in range(rounds):
@@ -439,7 +453,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     for text in failed:
         print(f"FAIL  {text}")
     if options.json:
-        options.json.write_text(json.dumps(report.entries, indent=1) + "\n")
+        options.json.write_text(json.dumps(report.entries, indent=1, default=float) + "\n")
     return 1 if failed else 0
 
 

@@ -72,16 +72,16 @@ TEST_CASE("bounds from noisy labels are too low no more often than stated") {
         for (std::uint64_t i = 0; i < c.n; ++i) {
             const bool wrong = uniform(random) < risk;
             const bool label = wrong != (uniform(random) < eta);
-            if (i < 400) differ += label != (wrong != (uniform(random) < eta)) ? 1 : 0;
+            if (i < 400) differ += label != (wrong != (uniform(random) < eta)) ? 1U : 0U;
             if (label) {
                 ++c.apparent;
                 if (c.apparent_adjudicated < 60) {
                     ++c.apparent_adjudicated;
-                    c.apparent_confirmed += wrong ? 1 : 0;
+                    c.apparent_confirmed += wrong ? 1U : 0U;
                 }
             } else if (c.rest_adjudicated < 600) {
                 ++c.rest_adjudicated;
-                c.rest_found += wrong ? 1 : 0;
+                c.rest_found += wrong ? 1U : 0U;
             }
         }
         corrected += *noise_corrected_upper(c.apparent, c.n, differ, 400) < risk ? 1 : 0;

@@ -24,7 +24,7 @@ enum class threshold_test : std::uint8_t {
 
 [[nodiscard]] OPSPILOT_API std::string_view name(threshold_test test) noexcept;
 
-/// One step: critical rank `rank` tolerates `allowed` errors.
+/// One step: rank `rank`, a critical one or one on the way to the next, tolerates `allowed` errors.
 struct threshold_step {
     std::uint64_t allowed = 0;
     std::uint64_t rank = 0;
@@ -40,8 +40,9 @@ struct threshold_step {
 struct threshold_options {
     double max_risk = 0.05;    ///< tolerated P(error | automated), in (0, 1)
     double confidence = 0.95;  ///< probability that the certificate holds, in (0, 1)
-    /// Believed probability that each item is RIGHT; empty: no belief, the smallest start. Only where the sequence starts
-    /// depends on it, never whether the certificate holds. Beliefs are the model's, never the labels.
+    /// Believed probability that each item is RIGHT; empty: no belief, the smallest start. Only where the sequence starts and
+    /// where it walks in small steps depends on it, never whether the certificate holds. Beliefs are the model's, never the
+    /// labels.
     std::span<const double> start_probability = {};
     /// Starts at this many tolerated errors, chosen on other data; wins over `start_probability`.
     std::optional<std::uint64_t> start_errors = {};
@@ -80,8 +81,8 @@ struct automation_certificates : certified_threshold {
 ///
 /// What is assumed: items are independent, and the risk above a threshold does not fall when the threshold is lowered below
 /// the start of the sequence. Scores may be discrete or continuous. The proof below takes the start as given: it is exact
-/// without a belief and with `start_errors`; beliefs about this very set move the start by their mean over whole ranks only,
-/// which the simulations of the tests find harmless.
+/// without a belief and with `start_errors`; beliefs about this very set move the start, and where the way to the next critical
+/// rank is walked in eighths, by their sum over whole ranks only, which the simulations of the tests find harmless.
 /// Sources: Bauer 1991 (fixed sequences); Clopper, Pearson 1934; Angelopoulos et al. 2021 (Learn then Test).
 ///
 /// Why tie blocks keep it valid. Let R(L) = P(error | s > L), and let l* be the lowest threshold with R <= alpha; every lower
