@@ -14,7 +14,7 @@ using namespace opspilot;
 TEST_CASE("the line lies where the belief is 1.3 times the risk, and labels above it") {
     std::mt19937_64 random(1);
     const auto set = worlds::draw(worlds::case_a(), 10'000, random);
-    label_plan_options options{.max_risk = 0.02, .budget = 500};
+    label_plan_options options{.max_risk = 0.02, .budget = 500, .simulations = 400};
     const auto plan = *plan_labels(set.score, set.belief, options);
     REQUIRE(plan.line);
     CHECK(plan.believed_risk <= 0.026);

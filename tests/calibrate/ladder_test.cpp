@@ -57,9 +57,9 @@ TEST_CASE("large groups stand on their own line, small ones on the pool's, and t
 TEST_CASE("evidence against a group is not overruled by its parent") {
     std::mt19937_64 random(2);
     ladder_set set;
-    set.add(worlds::case_b(), 12'000, 0, random);
+    set.add(worlds::case_b(), 60'000, 0, random);
     set.add(worlds::case_b(), 120, 1, random);
-    for (std::size_t i = 12'000; i < 12'120; ++i) set.error[i] = 1;
+    for (std::size_t i = 60'000; i < 60'120; ++i) set.error[i] = 1;
     const auto made = *automation_ladder(set.score, set.error, set.options(2));
     REQUIRE(made.of_parents[0].value);
     CHECK(made.groups[1].level == ladder_level::none);

@@ -91,7 +91,7 @@ inline std::uint64_t believed_start(std::span<const tie_block> blocks, std::uint
 }
 
 /// In how many parts the way from one critical rank to the next is walked. Where the next one will probably pass, in one: that is
-/// the cheapest test there is. Where beliefs give it a chance below 0.3 (half a standard deviation too many errors), in eight,
+/// the cheapest test there is. Where beliefs give it a chance below 0.3 (half a standard deviation too many errors), in sixteen,
 /// each tolerating the errors of the rank before: one that passes is automation won.
 inline std::uint64_t believed_parts(std::span<const tie_block> blocks, std::uint64_t c, std::optional<std::uint64_t> next,
                                     std::size_t& at) {

@@ -82,7 +82,7 @@ struct automation_certificates : certified_threshold {
 /// What is assumed: items are independent, and the risk above a threshold does not fall when the threshold is lowered below
 /// the start of the sequence. Scores may be discrete or continuous. The proof below takes the start as given: it is exact
 /// without a belief and with `start_errors`; beliefs about this very set move the start, and where the way to the next critical
-/// rank is walked in eighths, by their sum over whole ranks only, which the simulations of the tests find harmless.
+/// rank is walked in small steps, by their sum over whole ranks only, which the simulations of the tests find harmless.
 /// Sources: Bauer 1991 (fixed sequences); Clopper, Pearson 1934; Angelopoulos et al. 2021 (Learn then Test).
 ///
 /// Why tie blocks keep it valid. Let R(L) = P(error | s > L), and let l* be the lowest threshold with R <= alpha; every lower
