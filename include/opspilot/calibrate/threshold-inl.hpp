@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "opspilot/calibrate/binomial.hpp"
 #include "opspilot/calibrate/detail/errors.hpp"
 #include "opspilot/calibrate/detail/rank_cache.hpp"
-#include "opspilot/calibrate/detail/score_order.hpp"
+#include "opspilot/calibrate/detail/tie_blocks.hpp"
 #include "opspilot/calibrate/labels.hpp"
 #include "opspilot/calibrate/threshold.hpp"
 
@@ -18,52 +17,8 @@ namespace opspilot {
 
 namespace detail {
 
-/// Items of equal score, with what stands above them.
-struct tie_block {
-    double score;
-    std::uint64_t above, above_errors;  ///< items and errors with a higher score
-    std::uint64_t size, errors;
-    double above_doubt, doubt;  ///< sums of 1 - belief
-};
-
-/// 1 - belief, summed over the rows of one score. Beliefs are added from the largest down, so that equal sets give equal sums
-/// whatever their order was.
-inline double summed_doubt(std::span<const ordered_score> rows, std::span<const double> belief, std::vector<double>& scratch) {
-    scratch.clear();
-    for (const ordered_score& entry : rows) scratch.push_back(belief[entry.row]);
-    if (!std::is_sorted(scratch.begin(), scratch.end(), std::greater<>{}))
-        std::sort(scratch.begin(), scratch.end(), std::greater<>{});
-    double doubt = 0;
-    for (const double b : scratch) doubt += 1.0 - b;
-    return doubt;
-}
-
-/// Blocks from the best score down. `belief` may be empty: no doubt.
-inline std::vector<tie_block> tie_blocks(std::span<const double> score, std::span<const double> belief,
-                                         std::span<const std::uint8_t> error) {
-    const std::vector<ordered_score> order = order_scores(score);
-    std::vector<tie_block> blocks;
-    blocks.reserve(order.size());
-    std::vector<double> scratch;
-    std::uint64_t errors = 0;
-    double doubt = 0;
-    for (std::size_t end = order.size(); end > 0;) {
-        std::size_t begin = end;
-        std::uint64_t wrong = 0;
-        for (; begin > 0 && order[begin - 1].key == order[end - 1].key; --begin) wrong += error[order[begin - 1].row];
-        const std::span<const ordered_score> rows = std::span(order).subspan(begin, end - begin);
-        tie_block block{score_of_order_key(rows.front().key), order.size() - end, errors, end - begin, wrong, doubt, 0};
-        if (!belief.empty()) block.doubt = summed_doubt(rows, belief, scratch);
-        errors += block.errors;
-        doubt += block.doubt;
-        blocks.push_back(block);
-        end = begin;
-    }
-    return blocks;
-}
-
 /// Believed errors among the best `rank` items; `at` is moved on to the block of the last of them.
-inline double believed_errors(std::span<const tie_block> blocks, std::uint64_t rank, std::size_t& at) noexcept {
+inline double believed_errors(tie_blocks& blocks, std::uint64_t rank, std::size_t& at) {
     while (blocks[at].above + blocks[at].size < rank) ++at;
     const tie_block& block = blocks[at];
     return block.above_doubt + static_cast<double>(rank - block.above) / static_cast<double>(block.size) * block.doubt;
@@ -71,7 +26,7 @@ inline double believed_errors(std::span<const tie_block> blocks, std::uint64_t r
 
 /// Where to start: the c whose critical rank most probably passes if the true risk there is half again the believed one. The
 /// smallest such c; the curve counts as flat within 1e-9.
-inline std::uint64_t believed_start(std::span<const tie_block> blocks, std::uint64_t n, critical_ranks& ranks) {
+inline std::uint64_t believed_start(tie_blocks& blocks, std::uint64_t n, critical_ranks& ranks) {
     std::uint64_t best = 0;
     double best_chance = -1;
     std::size_t at = 0;
@@ -93,8 +48,7 @@ inline std::uint64_t believed_start(std::span<const tie_block> blocks, std::uint
 /// In how many parts the way from one critical rank to the next is walked. Where the next one will probably pass, in one: that is
 /// the cheapest test there is. Where beliefs give it a chance below 0.3 (half a standard deviation too many errors), in sixteen,
 /// each tolerating the errors of the rank before: one that passes is automation won.
-inline std::uint64_t believed_parts(std::span<const tie_block> blocks, std::uint64_t c, std::optional<std::uint64_t> next,
-                                    std::size_t& at) {
+inline std::uint64_t believed_parts(tie_blocks& blocks, std::uint64_t c, std::optional<std::uint64_t> next, std::size_t& at) {
     constexpr std::uint64_t in_parts = 16;
     if (!next) return in_parts;
     const double expected = believed_errors(blocks, *next, at);
@@ -146,7 +100,7 @@ inline certified_threshold certify(std::span<const double> score, std::span<cons
     if (score.empty()) return out;
     lent_ranks lent(options.max_risk, delta);
     critical_ranks& ranks = lent.ranks();
-    const std::vector<tie_block> blocks = tie_blocks(score, belief, error);
+    tie_blocks blocks(score, belief, error);
 
     if (options.start_errors)
         out.start_errors = *options.start_errors;
@@ -286,15 +240,16 @@ OPSPILOT_INLINE result<naive_threshold_result> naive_threshold(std::span<const d
                                                                double max_risk) {
     OPSPILOT_CHECK(check_labelled(score, error));
     OPSPILOT_CHECK(check_open_unit(max_risk, "max_risk"));
-    const std::vector<detail::tie_block> blocks = detail::tie_blocks(score, {}, error);
+    detail::tie_blocks blocks(score, {}, error);
+    const std::size_t count_of_blocks = blocks.count_all();
     naive_threshold_result out;
     out.n = score.size();
-    for (std::size_t i = blocks.size(); i-- > 0;) {
+    for (std::size_t i = count_of_blocks; i-- > 0;) {
         const std::uint64_t count = blocks[i].above + blocks[i].size;
         const std::uint64_t errors = blocks[i].above_errors + blocks[i].errors;
         const double risk = static_cast<double>(errors) / static_cast<double>(count);
-        const double below = i + 1 < blocks.size() ? blocks[i + 1].score
-                                                   : std::nextafter(blocks[i].score, -std::numeric_limits<double>::infinity());
+        const double below = i + 1 < count_of_blocks ? blocks[i + 1].score
+                                                     : std::nextafter(blocks[i].score, -std::numeric_limits<double>::infinity());
         if (risk > max_risk || !std::isfinite(below)) continue;
         out.value = below;
         out.coverage = static_cast<double>(count) / static_cast<double>(out.n);
