@@ -143,7 +143,8 @@ py::dict reason_dict(const reason& r) {
     return out;
 }
 
-py::list reason_list(std::span<const reason> reasons) {
+template <class Reasons>
+py::list reason_list(const Reasons& reasons) {
     py::list out;
     for (const reason& r : reasons) out.append(reason_dict(r));
     return out;

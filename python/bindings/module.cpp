@@ -40,4 +40,5 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_policy_tools(m);
     opspilot::python::bind_documents(m);
     opspilot::python::bind_info(m);
+    opspilot::python::bind_stages(m);
 }

@@ -20,5 +20,6 @@ void bind_policy_diff(pybind11::module_& m);
 void bind_policy_tools(pybind11::module_& m);
 void bind_documents(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
+void bind_stages(pybind11::module_& m);
 
 }  // namespace opspilot::python

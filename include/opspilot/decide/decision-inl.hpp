@@ -6,6 +6,7 @@
 
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
+#include "opspilot/decide/detail/reasons.hpp"
 
 namespace opspilot {
 
@@ -25,10 +26,20 @@ OPSPILOT_INLINE const version_set& decision::versions() const noexcept {
     return versions_ != nullptr ? *versions_ : none;
 }
 
+OPSPILOT_INLINE reason candidate_reasons::operator[](std::size_t i) const noexcept {
+    return detail::reason_of(*base_, own_, hits_[i]);
+}
+
 OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) const {
     constexpr std::size_t most = 64;
     std::array<record_candidate, most> best;
     const std::size_t listed = std::min({top, most, ranked.size()});
+    // Kept by the thread: a decision may be written by several at once, and none of them shall allocate.
+    static thread_local std::vector<reason> shown;
+    shown.clear();
+    for (std::size_t i = 0; i < listed; ++i)
+        for (const reason& r : reasons_of(ranked[i])) shown.push_back(r);
+    std::span<const reason> unused(shown);
     for (std::size_t i = 0; i < listed; ++i) {
         const ranked_candidate& c = ranked[i];
         best[i] = {.action = c.action,
@@ -36,7 +47,8 @@ OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) c
                    .probability = c.probability,
                    .verdict = name(c.decided),
                    .allowed = c.allowed,
-                   .reasons = reasons_of(c)};
+                   .reasons = unused.first(c.reasons)};
+        unused = unused.subspan(c.reasons);
     }
     std::array<std::string_view, 1> degraded{name(rung)};
     const version_set& v = versions();

@@ -19,6 +19,9 @@ public:
     }
 
     [[nodiscard]] const version_set& versions() const noexcept { return overlay_ == nullptr ? b_.versions : overlay_->versions; }
+    [[nodiscard]] const policy_set& base() const noexcept { return b_.policy; }
+    /// Of the task's client; null without.
+    [[nodiscard]] const policy_set* own() const noexcept { return overlay_ == nullptr ? nullptr : &overlay_->rules; }
     [[nodiscard]] rule_info rule(std::uint32_t r) const noexcept {
         return r < base_rules_ ? b_.policy.rule(r) : overlay_->rules.rule(r - base_rules_);
     }

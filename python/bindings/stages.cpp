@@ -1,0 +1,161 @@
+// The stages of a decision, timed one by one: behind `opspilot bench`.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "errors.hpp"
+#include "module.hpp"
+#include "opspilot/decide/detail/confidence.hpp"
+#include "opspilot/decide/detail/inputs.hpp"
+#include "opspilot/decide/engine.hpp"
+#include "sources.hpp"
+
+namespace py = pybind11;
+
+namespace opspilot::python {
+
+namespace {
+
+using stage_clock = std::chrono::steady_clock;
+
+/// A bundle, and one call's inputs at a time.
+class stage_timer {
+public:
+    explicit stage_timer(const std::map<std::string, py::bytes>& parts) {
+        part_map given;
+        for (const auto& [name, content] : parts) given.emplace(name, std::string(content));
+        bundle_ = unwrap(bundle::draft(given));
+        engine_ = std::make_unique<engine>(bundle_);
+    }
+
+    /// Seconds of single runs by stage, "decision" (all of it) and "record" among them. Every stage runs `inner` times in a row,
+    /// as it would by itself; all take turns until the time is over.
+    py::dict run(const py::bytes& task, const py::object& candidates, std::int64_t now_us, double seconds) {
+        const std::string text = task;
+        const rows_from_python rows(candidates, "candidates");
+        const table_source tasks{.json = text};
+        std::map<std::string, std::vector<double>> taken;
+        {
+            const py::gil_scoped_release free;
+            const auto end = stage_clock::now() + std::chrono::duration<double>(seconds);
+            do one_round({tasks, rows.view(), now_us}, taken);
+            while (stage_clock::now() < end);
+        }
+        py::dict out;
+        for (auto& [name, list] : taken) out[name.c_str()] = list;
+        return out;
+    }
+
+    /// Whole decisions with their records per second, by so many threads at once.
+    double rate(const std::vector<std::string>& tasks, const py::object& candidates, std::int64_t now_us, double seconds,
+                unsigned threads) {
+        const rows_from_python rows(candidates, "candidates");
+        const table_source offered = rows.view();
+        std::atomic<std::size_t> done{0};
+        std::atomic<bool> failed{false};
+        const py::gil_scoped_release free;
+        const auto began = stage_clock::now();
+        const auto end = began + std::chrono::duration<double>(seconds);
+        std::vector<std::thread> running;
+        for (unsigned t = 0; t < threads; ++t)
+            running.emplace_back([&, t] {
+                workspace ws;
+                decision d;
+                std::string record;
+                std::size_t own = 0;
+                for (; stage_clock::now() < end; ++own) {
+                    if (!engine_->decide({.json = tasks[(t + own) % tasks.size()]}, offered, now_us, ws, d)) failed = true;
+                    record.clear();
+                    d.write_record(record);
+                }
+                done += own;
+            });
+        for (std::thread& t : running) t.join();
+        const double wall = std::chrono::duration<double>(stage_clock::now() - began).count();
+        if (failed) return 0;
+        return static_cast<double>(done) / wall;
+    }
+
+private:
+    static constexpr int inner = 3;
+
+    template <class F>
+    static void timed(std::vector<double>& into, F&& body) {
+        for (int i = 0; i < inner; ++i) {
+            const auto began = stage_clock::now();
+            body();
+            into.push_back(std::chrono::duration<double>(stage_clock::now() - began).count());
+        }
+    }
+
+    void one_round(const detail::call_inputs& in, std::map<std::string, std::vector<double>>& taken) {
+        const bundle::impl& b = bundle_->state();
+        workspace::impl& ws = *scratch_.state;
+        const frame f = unwrap_unlocked(detail::read_one(bundle_, in, ws));
+        timed(taken["reading"], [&] { static_cast<void>(detail::read_one(bundle_, in, ws)); });
+        const prepared_actions* ready = f.catalogue ? b.prepared.get() : nullptr;
+        if (b.ranking) {
+            timed(taken["features"], [&] { check(b.plan.apply(f, ready, ws.features, ws.matrix)); });
+            timed(taken["ranking"], [&] { check(b.ranking->score(f, ws.matrix, ws.rank, b.ranking->ranking_stage())); });
+            calibrate(b, taken["calibration"]);
+        }
+        timed(taken["policies"], [&] { b.policy.evaluate(f, ws.policy, ws.outcome, f.catalogue ? &b.policy_ready : nullptr); });
+        timed(taken["decision"], [&] {
+            check(engine_->decide(in.tasks, in.candidates, in.now_us, deciding_, decision_));
+            line_.clear();
+            decision_.write_record(line_);
+        });
+        timed(taken["record"], [&] {
+            line_.clear();
+            decision_.write_record(line_);
+        });
+    }
+
+    void calibrate(const bundle::impl& b, std::vector<double>& into) {
+        workspace::impl& ws = *scratch_.state;
+        if (!b.confidence) return;
+        const std::span<const double> scores = b.ranking->stage_scores(ws.rank, b.ranking->ranking_stage());
+        ws.model_scores.assign(scores.begin(), scores.end());
+        timed(into, [&] { detail::calibrate_candidates(b, ws, rung::full, 0.0); });
+    }
+
+    static frame unwrap_unlocked(result<frame> made) {
+        if (made) return *std::move(made);
+        const py::gil_scoped_acquire hold;
+        raise(made.error());
+    }
+
+    static void check(const status& done) {
+        if (done) return;
+        const py::gil_scoped_acquire hold;
+        raise(done.error());
+    }
+
+    std::shared_ptr<const bundle> bundle_;
+    std::unique_ptr<engine> engine_;
+    workspace scratch_, deciding_;
+    decision decision_;
+    std::string line_;
+};
+
+}  // namespace
+
+void bind_stages(py::module_& m) {
+    py::class_<stage_timer>(m, "StageTimer", "Times the stages of decisions one by one.")
+        .def(py::init<const std::map<std::string, py::bytes>&>(), py::arg("parts"), py::pos_only())
+        .def("run", &stage_timer::run, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("seconds"), py::pos_only(),
+             "Seconds of single runs of every stage, measured alone, and of whole decisions.")
+        .def("rate", &stage_timer::rate, py::arg("tasks"), py::arg("candidates"), py::arg("now"), py::arg("seconds"),
+             py::arg("threads"), py::pos_only(), "Decisions per second by so many threads.");
+}
+
+}  // namespace opspilot::python
