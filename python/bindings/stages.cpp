@@ -1,10 +1,12 @@
 // The stages of a decision, timed one by one: behind `opspilot bench`.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <map>
 #include <memory>
 #include <string>
@@ -12,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "arrow_export.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/decide/detail/confidence.hpp"
@@ -26,6 +29,20 @@ namespace opspilot::python {
 namespace {
 
 using stage_clock = std::chrono::steady_clock;
+
+/// Columns by name, texts or numbers, as a host has them.
+column_table table_of(const py::dict& columns) {
+    column_table out;
+    for (const auto& [name, values] : columns) {
+        const bool numbers = py::isinstance<py::array>(values);
+        const std::size_t at = out.add(name.cast<std::string>(), numbers ? column_table::kind::number : column_table::kind::text);
+        if (numbers)
+            for (const double value : values.cast<std::vector<double>>()) out.number(at, value);
+        else
+            for (const std::string& value : values.cast<std::vector<std::string>>()) out.text(at, value);
+    }
+    return out;
+}
 
 /// A bundle, and one call's inputs at a time.
 class stage_timer {
@@ -55,14 +72,15 @@ public:
         return out;
     }
 
-    /// Whole decisions with their records per second, by so many threads at once.
-    double rate(const std::vector<std::string>& tasks, const py::object& candidates, std::int64_t now_us, double seconds,
-                unsigned threads) {
+    /// Whole decisions with their records by so many threads at once: how many per second, and seconds of processors for each.
+    std::pair<double, double> rate(const std::vector<std::string>& tasks, const py::object& candidates, std::int64_t now_us,
+                                   double seconds, unsigned threads) {
         const rows_from_python rows(candidates, "candidates");
         const table_source offered = rows.view();
         std::atomic<std::size_t> done{0};
         std::atomic<bool> failed{false};
         const py::gil_scoped_release free;
+        const std::clock_t used_before = std::clock();
         const auto began = stage_clock::now();
         const auto end = began + std::chrono::duration<double>(seconds);
         std::vector<std::thread> running;
@@ -81,8 +99,9 @@ public:
             });
         for (std::thread& t : running) t.join();
         const double wall = std::chrono::duration<double>(stage_clock::now() - began).count();
-        if (failed) return 0;
-        return static_cast<double>(done) / wall;
+        const double used = static_cast<double>(std::clock() - used_before) / CLOCKS_PER_SEC;
+        const auto count = static_cast<double>(done);
+        return failed ? std::pair{0.0, 0.0} : std::pair{count / wall, used / count};
     }
 
 private:
@@ -155,7 +174,8 @@ void bind_stages(py::module_& m) {
         .def("run", &stage_timer::run, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("seconds"), py::pos_only(),
              "Seconds of single runs of every stage, measured alone, and of whole decisions.")
         .def("rate", &stage_timer::rate, py::arg("tasks"), py::arg("candidates"), py::arg("now"), py::arg("seconds"),
-             py::arg("threads"), py::pos_only(), "Decisions per second by so many threads.");
+             py::arg("threads"), py::pos_only(), "Decisions per second by so many threads, and processor seconds for each.");
+    m.def("table_of", &table_of, py::arg("columns"), py::pos_only(), "A table of lists of text and arrays of numbers.");
 }
 
 }  // namespace opspilot::python

@@ -10,6 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from opspilot import _core
+from opspilot._bench import percentile
 from opspilot._bench.conditions import CONDITION_FIELDS, conditions, described_actions
 from opspilot._bench.conditions import TASK as CONDITION_TASK
 
@@ -35,6 +37,47 @@ _EFFECTS: Final[tuple[Json, ...]] = (
     {"effect": "route", "queue": "desk"},
 )
 _YEAR_US: Final = 365 * 86_400_000_000
+
+
+def measure(seconds: float, model: bytes | None = None) -> Json:
+    """Every stage by itself, the whole decision with its record, and how many more two threads decide. ``model``: the text of a
+    LightGBM model over ``column_names`` instead of the ensemble made here."""
+    made = parts()
+    if model is not None:
+        made["rank/trees.txt"] = model
+    timer = _core.StageTimer(made)
+    draw = np.random.default_rng(5)
+    tasks = [json.dumps(task(draw, i)) for i in range(16)]
+    offered = _core.table_of(pairs(draw, ACTIONS))
+    taken = timer.run(tasks[0].encode(), offered, NOW, seconds)
+    whole = taken.pop("decision")
+    alone = {name: _milliseconds(list_of) for name, list_of in taken.items()}
+    one, two = (
+        np.median([timer.rate(tasks, offered, NOW, seconds / 10, threads) for _ in range(5)], axis=0) for threads in (1, 2)
+    )
+    total = sum(stage["p50"] for stage in alone.values())
+    decision = _milliseconds(whole)
+    return {
+        "candidates": ACTIONS,
+        "features": sum(WIDTHS),
+        "trees": TREES,
+        "rules": len(_rules()),
+        "stages_ms": alone,
+        "sum_ms": round(total, 4),
+        "decision_ms": decision,
+        "whole_by_sum": round(decision["p50"] / total, 3),
+        "p99_by_p50": round(decision["p99"] / decision["p50"], 2),
+        "decisions_per_s": {"one thread": round(one[0], 1), "two threads": round(two[0], 1)},
+        # What two threads decide beside one: by the clock, and by what each decision took of the processors, which other
+        # programs on the machine do not change.
+        "two_by_one": {"clock": round(two[0] / one[0], 3), "processor": round(2 * one[1] / two[1], 3)},
+    }
+
+
+def _milliseconds(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    at = {"min": ordered[0], "p50": percentile(ordered, 0.5), "p99": percentile(ordered, 0.99)}
+    return {name: round(1e3 * value, 4) for name, value in at.items()}
 
 
 def parts(actions: int = ACTIONS, trees: int = TREES, seed: int = 1) -> dict[str, bytes]:
@@ -100,7 +143,12 @@ def ensemble(names: list[str], trees: int, seed: int) -> str:
         "tree_sizes=" + " ".join(str(len(block)) for block in blocks),
         "",
     ]
-    return "\n".join(head) + "\n" + "".join(blocks) + "end of trees\n\nfeature_importances:\n\nparameters:\nend of parameters\n\npandas_categorical:null\n"
+    return (
+        "\n".join(head)
+        + "\n"
+        + "".join(blocks)
+        + "end of trees\n\nfeature_importances:\n\nparameters:\nend of parameters\n\npandas_categorical:null\n"
+    )
 
 
 def _tree(number: int, pick: random.Random, quantiles: npt.NDArray[np.float64], starts: npt.NDArray[np.int64]) -> str:
