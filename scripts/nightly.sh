@@ -51,6 +51,7 @@ seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
         tree_file) echo tests/rank/mutants/trees ;;
         cel | cel_columns) echo fuzz/seeds/cel ;;
         policy) echo examples/policies fuzz/seeds/policy ;;
+        tables) echo examples/policies/tables schemas ;;
     esac
 }
 build_fuzzers() {

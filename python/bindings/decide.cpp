@@ -282,6 +282,13 @@ void bind_decide(py::module_& m) {
                                    return std::vector<std::string>(names.begin(), names.end());
                                })
         .def_property_readonly("versions", [](const bundle_handle& b) { return versions_dict(b.ptr->versions()); })
+        .def("parts_in_force",
+             [](const bundle_handle& b) {
+                 py::dict out;
+                 for (const auto& [name, content] : unwrap(b.ptr->parts_in_force())) out[text(name)] = py::bytes(content);
+                 return out;
+             })
+        .def_property_readonly("published", [](const bundle_handle& b) { return b.ptr->published(); })
         .def("packed", [](const bundle_handle& b) { return py::bytes(b.ptr->packed().data(), b.ptr->packed().size()); })
         .def("parts",
              [](const bundle_handle& b) {

@@ -44,18 +44,21 @@ struct policy_handle {
     schema fields;
     dictionary strings;
     policy_set set;
+    lookup_tables tables;
 };
 
 /// (policy or None, findings): with None at least one finding is an error.
-py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json) {
+py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json,
+                  const lookup_tables& tables) {
     auto made = std::make_unique<policy_handle>();
     made->fields = unwrap(schema::parse(schema_json));
+    made->tables = tables;
     std::vector<policy_set::document> given;
     for (const auto& [name, content] : documents) given.push_back({name, content});
     std::vector<policy_finding> findings;
     auto compiled = [&] {
         const py::gil_scoped_release unlocked;
-        return policy_set::compile(given, made->fields, made->strings, &findings);
+        return policy_set::compile(given, made->fields, made->strings, &findings, policy_review::whole, tables);
     }();
     if (compiled) {
         made->set = std::move(*compiled);
@@ -219,6 +222,32 @@ py::list proof_list(const policy_handle& p) {
     return out;
 }
 
+lookup_tables read_tables(const std::vector<std::pair<std::string, std::string>>& given) {
+    std::vector<lookup_tables::document> documents;
+    for (const auto& [name, content] : given) documents.push_back({name, content});
+    auto read = [&] {
+        const py::gil_scoped_release unlocked;
+        return lookup_tables::read(documents);
+    }();
+    return unwrap(std::move(read));
+}
+
+py::list table_infos(const lookup_tables& tables) {
+    py::list out;
+    for (const lookup_tables::info& t : tables.list()) {
+        py::dict entry;
+        entry["name"] = text(t.name);
+        entry["version"] = text(t.version);
+        entry["key"] = text(t.key);
+        entry["value"] = text(t.value);
+        entry["rows"] = t.rows;
+        entry["has_default"] = t.has_default;
+        entry["sha256"] = text(t.sha256);
+        out.append(entry);
+    }
+    return out;
+}
+
 py::list guard_list(const policy_handle& p, const std::string& invariant) {
     py::list out;
     for (const policy_set::guard& g : p.set.guards(invariant))
@@ -229,8 +258,9 @@ py::list guard_list(const policy_handle& p, const std::string& invariant) {
 }  // namespace
 
 void bind_policy(py::module_& m) {
+    py::class_<lookup_tables>(m, "LookupTables").def(py::init(&read_tables), py::arg("documents")).def("infos", &table_infos);
     py::class_<policy_handle>(m, "PolicySet")
-        .def_static("compile", &compile, py::arg("documents"), py::arg("schema"))
+        .def_static("compile", &compile, py::arg("documents"), py::arg("schema"), py::arg("tables"))
         .def("evaluate", &evaluate, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("explain"))
         .def("rules", &rule_list)
         .def("run_tests",
@@ -251,9 +281,10 @@ void bind_policy(py::module_& m) {
         .def(
             "condition_tree",
             [](const policy_handle& p, const std::string& condition) {
-                return text(unwrap(condition_tree(condition, p.fields)));
+                return text(unwrap(condition_tree(condition, p.fields, p.tables)));
             },
             py::arg("condition"))
+        .def_property_readonly("tables", [](const policy_handle& p) { return p.tables; })
         .def_property_readonly("fingerprint", [](const policy_handle& p) { return p.set.fingerprint(); })
         .def_property_readonly("schema", [](const policy_handle& p) { return p.fields.to_json(); });
 }

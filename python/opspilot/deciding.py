@@ -63,20 +63,37 @@ class Bundle(Described):
         return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(parts)))
 
     def save(self, path: str | Path) -> Path:
-        """Writes the packed form, or, when the path is an existing folder or has no suffix, one file per part."""
+        """Writes the packed form, or, when the path is an existing folder or has no suffix, one file per part.
+
+        What decides is what is written: of a bundle that ``Engine.swap`` changed, the policies that were published, in place
+        of those it was loaded with; into a file it is then built anew, its golden rows answered again. Raises ``UsageError``
+        where clients have overlays, for which a bundle has no place.
+        """
         target = Path(path)
         if target.is_dir() or not target.suffix:
-            for name in self._core.parts():
+            for name, content in self.parts_in_force().items():
                 file = target / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(self.part(name))
+                file.write_bytes(content)
         else:
             target.write_bytes(self.to_bytes())
         return target
 
     def to_bytes(self) -> bytes:
-        """The packed form."""
+        """The packed form, as ``save`` writes it."""
+        if self.published:
+            return _core.Bundle.build_parts(self.parts_in_force())
         return self._core.packed()
+
+    @property
+    def published(self) -> bool:
+        """Whether policies were published since it was loaded: ``part``, ``parts`` and ``fingerprint`` are of the bundle as it
+        was packed, ``parts_in_force`` and ``save`` of what decides."""
+        return self._core.published
+
+    def parts_in_force(self) -> dict[str, bytes]:
+        """The parts by name, with the policies that decide now."""
+        return self._core.parts_in_force()
 
     def part(self, name: str) -> bytes:
         """Content of one part, e.g. ``features.json``; empty when the bundle has none such."""

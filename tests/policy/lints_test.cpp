@@ -1,11 +1,13 @@
 // What the rules of a document say about each other, word for word, and where.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
 #include "opspilot/policy/detail/analysis/analysis.hpp"
+#include "opspilot/policy/detail/analysis/lookalikes.hpp"
 #include "opspilot/policy/policy.hpp"
 
 using namespace opspilot;
@@ -172,6 +174,53 @@ TEST_CASE("characters that are not what they seem") {
     CHECK(warnings({{"r", "task.text == 'Straße' && action.kind == 'Strasse'", "escalate"}}).empty());
     CHECK(detail::analysis::odd_characters("नमस्ते क्‍ष").empty());  // a joiner where the script needs it
     CHECK(detail::analysis::appearance("ｒｅｆｕｎｄ") == "refund");
+    // A capital I looks like a small l, so its Cyrillic and its Greek twin look like both; accents do not hide a letter.
+    for (const char* text : {"ln", "In", "1n", "\xD0\x86n", "\xCE\x99n"}) CHECK(detail::analysis::appearance(text) == "ln");
+    CHECK(detail::analysis::appearance("\xD0\xB5\xCC\x81") == detail::analysis::appearance("é"));
+    CHECK(detail::analysis::appearance("\xE1\x8E\xAA\xEA\x93\x90") == "AA");  // Cherokee and Lisu
+    CHECK(detail::analysis::appearance("customer’s") == "customer's");
+    CHECK(detail::analysis::appearance("возврат") != detail::analysis::appearance("возвраты"));
+    // Whoever types ASCII sees ASCII: only with other characters it is a trap.
+    CHECK(warnings({{"r", "task.text == 'phase-1' || action.kind == 'phase-I'", "escalate"}}).empty());
+    CHECK(warnings({{"r", "task.text == 'phase-1' || action.kind == 'phase-\xD0\x86'", "escalate"}}).find("policy.confusable") !=
+          std::string::npos);
+    CHECK(std::is_sorted(detail::analysis::lookalikes.begin(), detail::analysis::lookalikes.end(),
+                         [](const auto& a, const auto& b) { return a.point < b.point; }));
+}
+
+TEST_CASE("limits count by themselves, kill switches stay, and times bound what covers what") {
+    const std::string limit = R"(, "count": 5, "per": "1h", "key": "task.intent")";
+    const std::string from = R"(, "valid_from": "2026-03-01T00:00:00Z")", until = R"(, "valid_until": "2026-04-01T00:00:00Z")";
+    // Two limits take two tokens, two kill switches are turned off one by one.
+    CHECK(warnings({{"a", "action.kind == 'x'", "limit", limit}, {"b", "action.kind == 'x'", "limit", limit}}).empty());
+    CHECK(warnings({{"a", "action.kind == 'x'", "limit", R"(, "count": 5, "per": "1h")"}}) ==
+          "policy.limit_without_key | policy 'a' line 2 column 48: the limit counts all decisions together; add \"key\": what is "
+          "counted by itself, such as task.client");
+    CHECK(warnings({{"a", "task.amount > 1.0", "kill"}, {"b", "task.amount > 1.0", "kill"}}).empty());
+    CHECK(warnings({{"ban", "task.amount > 1.0", "forbid"}, {"off", "task.amount > 1.0", "kill", R"(, "scope": "all")"}})
+              .find("'off'") == std::string::npos);
+    // A rule covers another only for as long as it acts.
+    const rule wide{"wide", "task.amount > 100.0", "escalate"}, narrow{"narrow", "task.amount > 500.0", "require_approval"};
+    const auto with = [](rule r, const std::string& more) {
+        r.more = more;
+        return r;
+    };
+    CHECK(warnings({with(wide, from), narrow}).empty());
+    CHECK(warnings({with(wide, until), narrow}).empty());
+    CHECK(warnings({with(wide, from), with(narrow, from + until)}).starts_with("policy.shadowed | policy 'narrow'"));
+    CHECK(warnings({wide, with(narrow, until)}).starts_with("policy.shadowed | policy 'narrow'"));
+    CHECK(warnings({with(wide, until), with(narrow, from)}).empty());
+    const rule other{"other", "task.amount > 500.0", "require_approval"};
+    CHECK(warnings({with(narrow, from), with(other, from)}).starts_with("policy.repeated_rule | policy 'other'"));
+    CHECK(warnings({with(narrow, from), with(other, until)}).empty());
+    // What is over is said with the time at hand.
+    const compiled timed({with(narrow, until)});
+    constexpr std::int64_t end = 1'775'001'600'000'000;  // 2026-04-01
+    CHECK(timed.set.findings_at(end - 1).empty());
+    const auto over = timed.set.findings_at(end);
+    REQUIRE(over.size() == 1);
+    CHECK(over[0].code == "policy.expired");
+    CHECK(over[0].rule == "narrow");
 }
 
 TEST_CASE("notes: what may be meant and may be not") {
@@ -229,5 +278,15 @@ TEST_CASE("invariants: proved by one rule or by several, refuted with a row, or 
     CHECK(outcome({{"a", "action.cost > 1.0", "boost", R"(, "by": 1.0, "on_error": "abstain")"}}, "!has(action.cost)") ==
           "proved");
     CHECK(outcome({{"a", "task.text.contains('ab')", "escalate"}}, "task.text.endsWith('abc')") == "proved");
+    // A kill switch guards; a limit does not, since it may have tokens left; nor does a rule that ends or has not begun.
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill"}}, "task.intent == 'fraud'") == "proved");
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill"}}, "task.intent == 'fraud'", "suggest").starts_with("suggest {"));
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill", R"(, "scope": "all")"}}, "task.intent == 'fraud'", "suggest") ==
+          "proved");
+    CHECK(outcome({{"l", "task.intent == 'fraud'", "limit", R"(, "count": 1, "per": "1h", "key": "task.intent")"}},
+                  "task.intent == 'fraud'")
+              .starts_with("auto_execute {"));
+    for (const char* time : {R"(, "valid_from": "2026-03-01T00:00:00Z")", R"(, "valid_until": "2026-03-01T00:00:00Z")"})
+        CHECK(outcome({{"e", "task.intent == 'fraud'", "escalate", time}}, "task.intent == 'fraud'") != "proved");
     CHECK(outcome({{"a", "task.text.matches('^a.*b$')", "escalate"}}, "task.text.matches('^ac*b$')") == "not decided");
 }

@@ -85,6 +85,13 @@ inline json describe_stages(const pipeline& ranking) {
     return out;
 }
 
+inline json describe_tables(const lookup_tables& tables) {
+    json out = json::array();
+    for (const lookup_tables::info& t : tables.list())
+        out.push_back({{"name", t.name}, {"version", t.version}, {"key", t.key}, {"value", t.value}, {"rows", t.rows}});
+    return out;
+}
+
 }  // namespace detail
 
 OPSPILOT_INLINE std::string bundle::describe_json() const {
@@ -117,6 +124,7 @@ OPSPILOT_INLINE std::string bundle::describe_json() const {
                    {"thresholds", detail::describe_thresholds(*state_)},
                    {"rules", detail::describe_rules(state_->policy)},
                    {"baseline_rules", state_->baseline ? detail::describe_rules(*state_->baseline) : json::array()},
+                   {"tables", detail::describe_tables(state_->tables)},
                    {"parts", std::move(parts)}};
     return out.dump();
 }

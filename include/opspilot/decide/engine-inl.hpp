@@ -119,7 +119,7 @@ OPSPILOT_INLINE status engine::swap_signed(std::shared_ptr<const bundle> b, std:
     const std::lock_guard one_at_a_time(state_->publishing);
     OPSPILOT_CHECK(detail::needs_trust(*state_));
     OPSPILOT_TRY(const bundle_release::opened signed_one, bundle_release::open(envelope, state_->trusted));
-    if (signed_one.release.fingerprint != b->fingerprint() || b->state().origin != nullptr)
+    if (signed_one.release.fingerprint != b->fingerprint() || b->published())
         return error{error_kind::bundle, "signature.other_bundle", "what is signed is another bundle", "/fingerprint",
                      "give the envelope that was made for this bundle"};
     OPSPILOT_CHECK(detail::check_fresh(signed_one.release.sequence, state_->bundle_sequence, error_kind::bundle));

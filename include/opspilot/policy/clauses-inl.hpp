@@ -51,7 +51,7 @@ public:
     clause_reader(const policy_set::impl& set, const policy_rule& rule, const frame& f, std::size_t candidate,
                   policy_workspace& scratch, std::span<const schema::path> hidden)
         : set_(set), f_(f), candidate_(candidate), scratch_(scratch), hidden_(hidden) {
-        usable_ = !cel::detail::read_condition(rule.when, set.fields, c_);
+        usable_ = !cel::detail::read_condition(rule.when, set.fields, set.tables.state, c_);
     }
 
     rule_explanation explain(bool acts_when_false) {
@@ -81,7 +81,8 @@ private:
             return known->second;
         cel::detail::checked part;
         outcome found = outcome::failed;
-        if (known_.size() < most_evaluations && !cel::detail::read_condition(c_.ast.text_of(n), set_.fields, part)) {
+        if (known_.size() < most_evaluations &&
+            !cel::detail::read_condition(c_.ast.text_of(n), set_.fields, set_.tables.state, part)) {
             const cel::detail::program p = cel::detail::lower(part, {}, nullptr, true);
             const cel::value v = run_condition(p, f_, scratch_, candidate_);
             found = v.is_true() ? outcome::yes : v.is_false() ? outcome::no : outcome::failed;

@@ -54,11 +54,12 @@ struct client_overlay {
 
 }  // namespace detail
 
+/// `bundle::with` copies it whole, so that nothing can be forgotten: every member is a value or shared and immutable.
 struct bundle::impl {
-    std::string packed;
-    container parts;                       ///< views into `packed`, or into that of `origin`
-    std::shared_ptr<const bundle> origin;  ///< the loaded bundle of which this one differs in policies alone; or null
-    sha256_digest identity{};              ///< of everything that decides
+    std::shared_ptr<const std::string> packed;
+    container parts;           ///< views into `packed`
+    bool published = false;    ///< its policies are others than those of `packed`
+    sha256_digest identity{};  ///< of everything that decides
     std::string fingerprint, name, version, region;
     version_set versions;
     decision_limits limits;
@@ -70,6 +71,7 @@ struct bundle::impl {
     std::shared_ptr<const prepared_actions> prepared;
     std::optional<pipeline> ranking;  ///< empty: the bundle has no models and decides by its baseline
     std::optional<opspilot::generator> generate;
+    lookup_tables tables;
     policy_set policy;
     std::optional<policy_set> baseline;
     policy_catalogue policy_ready, baseline_ready;                                              ///< for `catalogue`
