@@ -35,9 +35,11 @@ public:
 
 /// What may differ from decision to decision.
 struct decide_options {
-    rung widest = rung::full;  ///< do not climb above this rung
-    bool staged = true;        ///< false: ignore the rollout stage (golden rows, what-if)
-    bool explain = false;      ///< fill `decision::explanation`
+    rung widest = rung::full;     ///< do not climb above this rung
+    bool staged = true;           ///< false: ignore the rollout stage (golden rows, what-if)
+    bool explain = false;         ///< fill `decision::explanation`
+    bool clauses = false;         ///< fill `decision::clauses`: allocates, and takes some milliseconds where many rules act
+    std::string_view about = {};  ///< id of the only candidate whose rules these clauses are of; borrowed for the call
 };
 
 /// Scope of a kill switch: nothing, automation only, or every machine answer.
