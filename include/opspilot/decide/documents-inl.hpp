@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "opspilot/audit/detail/outcome_tables.hpp"
@@ -218,7 +219,8 @@ inline json reasons_schema() { return list_of(part_schema(record_reason_table, "
 
 inline json clauses_schema() {
     json clause = part_schema(record_clause_table, "clause");
-    for (const char* key : {"offset", "length"}) also(clause, key, {{"minimum", 0}});
+    for (const char* key : {"offset", "length"})
+        also(clause, key, {{"minimum", 0}, {"maximum", std::numeric_limits<std::uint32_t>::max()}});
     items_of(clause, "values", part_schema(record_seen_table, "value"));
     json rule = part_schema(record_rule_table, "rule");
     items_of(rule, "clauses", clause);

@@ -211,7 +211,7 @@ inline circumstances circumstances_of(const decide_options& options, Engine& sta
             .staged = options.staged,
             .killed = state.killed.load(std::memory_order_acquire),
             .explain = options.explain,
-            .clauses = options.clauses,
+            .clauses = options.clauses || !options.about.empty(),
             .about = options.about,
             .limits = &state.limits};
 }

@@ -120,7 +120,7 @@ inline result<parsed_record::rule_clauses> read_clauses(const json& node) {
     OPSPILOT_CHECK(check_object(node, record_clauses_table, where, error_kind::audit));
     parsed_record::rule_clauses out;
     out.missing = node.at("missing").get<std::string>();
-    OPSPILOT_TRY(out.left_out, read_whole(node, "left_out", where, std::numeric_limits<std::uint64_t>::max()));
+    OPSPILOT_TRY(out.left_out, read_whole(node, "left_out", where, std::numeric_limits<std::int64_t>::max()));
     const json& rules = node.at("rules");
     for (std::size_t i = 0; i < rules.size(); ++i) {
         OPSPILOT_TRY(auto rule, read_rule_clauses(rules[i], pointer(pointer(where, "rules"), i)));
