@@ -50,7 +50,7 @@ def _explain(bundle: op.Bundle, folder: Path, *more: str) -> subprocess.Complete
     packed = bundle.save(folder / "b.opspilot")
     task = folder / "task.json"
     task.write_text(json.dumps(TASK))
-    command = [sys.executable, "-m", "opspilot", "explain", str(packed), "--task", str(task), "--now", str(NOW), *more]
+    command = [sys.executable, "-m", "opspilot.cli", "explain", str(packed), "--task", str(task), "--now", str(NOW), *more]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}, check=False)
 
 
@@ -122,7 +122,10 @@ def test_a_personal_value_is_in_no_output(bundle: op.Bundle, tmp_path: Path) -> 
         repr(why),
         json.dumps(why.to_dict()),
     ]
-    shown += [done.stdout + done.stderr for done in (_explain(bundle, tmp_path), _explain(bundle, tmp_path, "--json"))]
+    for more in ([], ["--json"]):
+        done = _explain(bundle, tmp_path, *more)
+        assert "(personal)" in done.stdout
+        shown.append(done.stdout + done.stderr)
     for text in shown:
         assert SECRET not in text
         assert "Quill" not in text
