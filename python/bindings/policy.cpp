@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "decision.hpp"
 #include "errors.hpp"
 #include "findings.hpp"
 #include "module.hpp"
@@ -95,27 +96,6 @@ status read_candidates(const candidate_tables& into, const table_source& source,
     return {};
 }
 
-py::dict explanation_dict(const rule_explanation& e) {
-    static constexpr std::array<const char*, 3> outcomes{"false", "true", "error"};
-    py::list clauses;
-    for (const policy_clause& c : e.clauses) {
-        py::dict entry, values;
-        entry["text"] = text(c.text);
-        entry["offset"] = c.offset;
-        entry["gives"] = outcomes[static_cast<std::size_t>(c.gives)];
-        if (!c.problem.empty()) entry["problem"] = text(c.problem);
-        for (const policy_clause::seen& seen : c.values) values[text(seen.field)] = text(seen.value);
-        entry["values"] = values;
-        clauses.append(entry);
-    }
-    py::list change;
-    for (const std::string& one : e.change) change.append(text(one));
-    py::dict out;
-    out["clauses"] = clauses;
-    out["change"] = change;
-    return out;
-}
-
 /// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons, threshold.
 /// `why`: an explanation per hit, or nothing.
 py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken,
@@ -124,7 +104,8 @@ py::list outcome_list(const policy_set& set, const policy_outcome& out, const st
     for (std::size_t h = 0; h < out.hits.size(); ++h) {
         const rule_hit& hit = out.hits[h];
         const rule_info rule = set.rule(hit.rule);
-        py::dict entry = why.empty() ? py::dict() : explanation_dict(why[h]);
+        py::dict entry;
+        if (!why.empty()) put_clauses(why[h], entry);
         entry["code"] = "policy." + std::string(rule.effect);
         entry["rule"] = text(rule.id);
         entry["layer"] = text(rule.layer);

@@ -87,6 +87,8 @@ class Decision:
     @property
     def explanation(self) -> dict[str, Any] | None: ...
     @property
+    def clauses(self) -> dict[str, Any] | None: ...
+    @property
     def stage(self) -> str: ...
     @property
     def task_id(self) -> str | None: ...
@@ -100,9 +102,19 @@ class Decision:
 
 class Engine:
     def __init__(self, bundle: Bundle, /) -> None: ...
-    def decide(self, task: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, /) -> Decision: ...
+    def decide(
+        self, task: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, clauses: bool, about: str, /
+    ) -> Decision: ...
     def decide_batch(
-        self, tasks: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, audit: Callable[[bytes], object] | None, /
+        self,
+        tasks: _Rows,
+        candidates: _Rows,
+        now: object,
+        rung: str,
+        explain: bool,
+        clauses: bool,
+        audit: Callable[[bytes], object] | None,
+        /,
     ) -> Table: ...
     def features(
         self, tasks: _Rows, candidates: _Rows, now: object, /

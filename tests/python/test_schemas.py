@@ -339,9 +339,10 @@ def test_lines_of_golden_rows_and_logs() -> None:
     lines: list[bytes] = []
     engine = op.Engine(bundle, audit=lines.append)
     decided = engine.decide({"intent": "refund", "amount": 3.5}, now=module.NOW, explain=True)
+    engine.decide({"intent": "fraud"}, now=module.NOW, clauses=True)
     engine.record_outcome(decided.id, {"kind": "overridden", "action": "ask"}, now=module.NOW + 5)
     written = b"".join(lines).splitlines()
-    for name, line in zip(("decision", "outcome"), written, strict=True):
+    for name, line in zip(("decision", "decision", "outcome"), written, strict=True):
         record, validator = json.loads(line), _validator(name)
         assert list(validator.iter_errors(record)) == []
         for what, made in _changed(record):

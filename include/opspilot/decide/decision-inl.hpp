@@ -4,9 +4,13 @@
 #include <array>
 #include <limits>
 
+#include "opspilot/audit/detail/line_writer.hpp"
+#include "opspilot/audit/detail/record_clauses.hpp"
+#include "opspilot/audit/detail/record_explanation.hpp"
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/reasons.hpp"
+#include "opspilot/decide/detail/recorded.hpp"
 
 namespace opspilot {
 
@@ -79,31 +83,23 @@ OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) c
     r.reasons = reasons;
     r.candidates = ranked.size();
     r.ranked = std::span(best).first(listed);
-    record_explanation e;
-    std::array<record_explanation::part, decision_explanation::listed> parts;
-    if (explanation.asked) {
-        e.action = explanation.action;
-        e.missing = explanation.missing;
-        if (e.missing.empty()) {
-            const score_explanation& made = explanation.of_score;
-            e.stage = made.stage;
-            e.method = made.method;
-            e.score = made.score;
-            e.base = made.base;
-            e.others = made.others;
-            std::size_t named = 0;
-            for (const score_part& part : made.parts) {
-                if (part.personal)
-                    e.others += part.contribution;
-                else
-                    parts[named++] = {part.feature, part.contribution};
-            }
-            e.contributions = std::span(parts).first(named);
-        }
-        r.explanation = &e;
-    }
+    const detail::recorded_explanation score(explanation);
+    const detail::recorded_clauses rules(clauses);
+    if (explanation.asked) r.explanation = &score.view();
+    if (clauses.asked) r.clauses = &rules.view();
     r.fields = task_json_;
     write_json(r, out);
+}
+
+OPSPILOT_INLINE void decision::write_explanation(std::string& out) const {
+    detail::line_writer line(out);
+    line.open('{');
+    line.key("decision"), line.text(id);
+    line.key("verdict"), line.text(name(verdict));
+    line.key("action"), line.text(action);
+    if (explanation.asked) detail::write_explanation(line, detail::recorded_explanation(explanation).view());
+    if (clauses.asked) detail::write_clauses(line, detail::recorded_clauses(clauses).view());
+    line.close('}');
 }
 
 }  // namespace opspilot

@@ -11,6 +11,7 @@
 
 #include "opspilot/audit/record.hpp"
 #include "opspilot/base/config.hpp"
+#include "opspilot/policy/clauses.hpp"
 #include "opspilot/policy/policy.hpp"
 #include "opspilot/policy/verdict.hpp"
 #include "opspilot/rank/pipeline.hpp"
@@ -87,6 +88,25 @@ struct decision_explanation {
     score_explanation of_score;  ///< of the stage that ranked, before the policy's boosts; of no meaning when `missing`
 };
 
+/// Why the rules acted, on request: of the best candidate, and of those that the policy refused; or of the one that was asked
+/// about. Of a task without candidates: the rules on the task alone.
+struct decision_clauses {
+    static constexpr std::size_t most_rules = 32;     ///< the first of them are explained
+    static constexpr std::size_t most_bytes = 16384;  ///< of texts, all rules together, so that a record stays small
+    static constexpr std::size_t most_text = 256;     ///< bytes of one text; a longer one ends in "…"
+
+    struct rule {
+        std::string_view action;  ///< the candidate, "" for the task as a whole
+        std::string_view id, layer, effect;
+        bool failed = false;   ///< the condition could not be evaluated
+        rule_explanation why;  ///< a change is whole or left out
+    };
+    bool asked = false;          ///< by `decide_options::clauses`
+    std::string_view missing;    ///< "", or "explanation.no_candidate": none is called as asked
+    std::vector<rule> rules;     ///< candidates best first, rules in their order
+    std::uint64_t left_out = 0;  ///< rules, clauses and changes beyond the limits
+};
+
 /// The versions a decision was made by, all of one bundle.
 struct version_set {
     std::string bundle, bundle_version, schema, features, model, policy, calibration, library;
@@ -107,6 +127,7 @@ public:
     std::vector<ranked_candidate> ranked;
     std::vector<reason> reasons;  ///< of the decision as a whole
     decision_explanation explanation;
+    decision_clauses clauses;
     opspilot::rung rung = rung::full;
     std::string_view stage;  ///< rollout stage: "shadow", "suggest" or "live"
     std::string_view task_id, client;
@@ -122,6 +143,9 @@ public:
     /// Fields of the task are included by PII class: personal and sensitive ones are left out. Of an explanation, features made
     /// from such fields are not named: they count among the others.
     void write_record(std::string& out, std::size_t top = 10) const;
+    /// What was asked for, as one line of JSON without a line end: "decision", "verdict", "action", and "explanation" and
+    /// "clauses" as they stand in the record. Appends to `out`.
+    void write_explanation(std::string& out) const;
 
     struct access;  // filling, by the engine
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "opspilot/audit/detail/outcome_tables.hpp"
@@ -283,6 +284,20 @@ inline json golden_schema() {
 
 inline json reasons_schema() { return list_of(part_schema(record_reason_table, "reason")); }
 
+inline json clauses_schema() {
+    json clause = part_schema(record_clause_table, "clause");
+    for (const char* key : {"offset", "length"})
+        also(clause, key, {{"minimum", 0}, {"maximum", std::numeric_limits<std::uint32_t>::max()}});
+    items_of(clause, "values", part_schema(record_seen_table, "value"));
+    json rule = part_schema(record_rule_table, "rule");
+    items_of(rule, "clauses", clause);
+    items_of(rule, "change", {{"type", "string"}});
+    json out = part_schema(record_clauses_table, "clauses");
+    also(out, "left_out", {{"minimum", 0}});
+    items_of(out, "rules", rule);
+    return out;
+}
+
 inline json decision_schema() {
     json out = json_schema(record_table, "a decision record");
     also(out, "v", {{"const", 1}});
@@ -301,6 +316,7 @@ inline json decision_schema() {
     let_be_null(part, {"contribution"});
     items_of(explanation, "contributions", part);
     also(out, "explanation", explanation);
+    also(out, "clauses", clauses_schema());
     return out;
 }
 

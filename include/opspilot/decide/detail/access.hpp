@@ -71,6 +71,8 @@ inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b
     out.reasons.clear();
     out.ranked.clear();
     out.explanation.asked = false;
+    out.clauses.asked = false;
+    out.clauses.rules.clear();
     out.action = out.queue = {};
     out.probability = out.override_probability = 0;
     out.threshold = std::numeric_limits<double>::quiet_NaN();

@@ -7,6 +7,7 @@
 
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
+#include "opspilot/policy/clauses.hpp"
 
 namespace opspilot::detail {
 
@@ -62,6 +63,12 @@ public:
         const std::string_view broken = b_.policy.violated_invariant(f, candidate, decided, ws.policy);
         if (!broken.empty() || overlay_ == nullptr) return broken;
         return overlay_->rules.violated_invariant(f, candidate, decided, ws.policy);
+    }
+
+    [[nodiscard]] rule_explanation explain(std::uint32_t r, const frame& f, std::size_t candidate, workspace::impl& ws,
+                                           std::span<const schema::path> hidden) const {
+        const bool own = r >= base_rules_;
+        return explain_rule(own ? overlay_->rules : b_.policy, own ? r - base_rules_ : r, f, candidate, ws.policy, hidden);
     }
 
 private:

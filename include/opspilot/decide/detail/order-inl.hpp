@@ -8,6 +8,7 @@
 #include "opspilot/base/hash.hpp"
 #include "opspilot/base/math.hpp"
 #include "opspilot/decide/detail/access.hpp"
+#include "opspilot/decide/detail/clauses.hpp"
 #include "opspilot/decide/detail/confidence.hpp"
 #include "opspilot/decide/detail/order.hpp"
 #include "opspilot/decide/detail/sorting.hpp"
@@ -213,6 +214,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     hand_over(policy, mandatory, out);
     narrow_by_stage(out, state.stage, now.staged, now.killed);
     if (now.explain) explain_score(state, ws, out);
+    if (now.clauses) clause_collector(policy, f, ws, out).collect(now.about);
     keep_hits(out, ws);
 }
 
