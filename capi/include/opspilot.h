@@ -182,7 +182,7 @@ OPSPILOT_C_API opspilot_status opspilot_engine_publish(opspilot_engine* engine, 
 OPSPILOT_C_API opspilot_status opspilot_engine_trust(opspilot_engine* engine, const opspilot_text* keys, size_t count,
                                                      int64_t last_policy, int64_t last_bundle, opspilot_error* error);
 
-/* As opspilot_engine_publish, from an envelope that was signed (DSSE, JSON; `opspilot policy sign` makes it). The envelope is
+/* As opspilot_engine_publish, from an envelope that was signed (DSSE, JSON; `opspilot policy push` makes one). The envelope is
  * untrusted bytes and borrowed for the time of the call. A release that was taken is not taken again, and none from before it.
  * Any thread, at any time.
  * Errors: those of opspilot_engine_publish; OPSPILOT_ERROR_USAGE "usage.not_trusting" while no key is trusted;

@@ -68,7 +68,8 @@ public:
     [[nodiscard]] rule_explanation explain(std::uint32_t r, const frame& f, std::size_t candidate, workspace::impl& ws,
                                            std::span<const schema::path> hidden) const {
         const bool own = r >= base_rules_;
-        return explain_rule(own ? overlay_->rules : b_.policy, own ? r - base_rules_ : r, f, candidate, ws.policy, hidden);
+        return opspilot::explain_rule(own ? overlay_->rules : b_.policy, own ? r - base_rules_ : r, f, candidate, ws.policy,
+                                      hidden);
     }
 
 private:
