@@ -65,13 +65,15 @@ inline void order_candidates(workspace::impl& ws) {
 /// candidate is, through the calibrator. Policies order and forbid, but neither a boost nor a ban of the others makes the
 /// models surer, so no change of policy can lift a candidate over the threshold. 0 without a score; NaN on lower rungs, whose
 /// scores were never calibrated.
-inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
+inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability,
+                                 std::string_view client_name) {
     const std::size_t n = ws.model_scores.size();
     double best = -std::numeric_limits<double>::infinity();
     for (const double score : ws.model_scores) best = std::max(best, score);  // keeps `best` where the score is NaN
     const bool calibrated = b.confidence && reached >= rung::cached && std::isfinite(best);
     ws.probabilities.assign(n, calibrated ? 0.0 : std::numeric_limits<double>::quiet_NaN());
     if (!calibrated) return;
+    const std::uint32_t client = b.confidence->calibrator.client_number(client_name);
     double total = 0;
     for (std::size_t i = 0; i < n; ++i) {
         if (std::isnan(ws.model_scores[i])) continue;
@@ -82,7 +84,7 @@ inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, run
         if (std::isnan(ws.model_scores[i])) continue;  // 0, whatever the curve makes of no share
         double& p = ws.probabilities[i];
         const double share = p / total * (1.0 - override_probability);
-        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
+        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share), client);
     }
 }
 
@@ -237,7 +239,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     group_hits(ws, n);
     diversify(policy, f, ws);
 
-    calibrate_candidates(state, ws, out.rung, out.override_probability);
+    calibrate_candidates(state, ws, out.rung, out.override_probability, out.client);
     if (n > 0) out.threshold = threshold_for(state, f, ws.outcome, ws.order[0], out.rung);
     write_candidates(out, f, ws, policy, [&](std::uint32_t i) {
         return candidate_verdict(state, threshold_for(state, f, ws.outcome, i, out.rung), ws.probabilities[i],
