@@ -6,8 +6,8 @@
     regenerate_fixtures.py --check         makes them anew and compares with the files; exit 1 where a number moved
     regenerate_fixtures.py --list
 
-Needs what each fixture names (scripts/requirements-fixtures.txt has all of it); a fixture whose libraries are absent is named and left
-out. A fixture is a function that returns JSON values, under @fixture; the versions of its libraries are written beside them.
+Needs what each fixture names (scripts/requirements-fixtures.txt has all of it); a fixture whose libraries are absent is named and
+left out. A fixture is a function that returns JSON values, under @fixture; the versions of its libraries are written beside them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def scored(rng: np.random.Generator, n: int, slope: float = 1.5, shift: float = 
 
 def stated(rng: np.random.Generator, n: int, power: float, digits: int = 5) -> tuple[Floats, Ints]:
     """Probabilities of few digits off 0 and 1, and labels whose true probability is another curve of them."""
-    p = np.round(np.clip(rng.beta(1.4, 1.1, size=n), 1e-4, 1 - 1e-4), digits)
+    p = np.asarray(np.round(np.clip(rng.beta(1.4, 1.1, size=n), 1e-4, 1 - 1e-4), digits), np.float64)
     true = p**power / (p**power + (1 - p) ** (1 / power))
     return p, (rng.random(n) < true).astype(np.int64)
 
@@ -142,9 +142,7 @@ def venn_abers() -> dict[str, Any]:
             model = package.VennAbers()
             model.fit(np.column_stack([1 - p, p]), label)
             _, theirs = model.predict_proba(np.column_stack([1 - at, at]))
-            refitted = [
-                [regression().fit(np.append(p, s), np.append(label, y)).predict([s])[0] for y in (0, 1)] for s in at
-            ]
+            refitted = [[regression().fit(np.append(p, s), np.append(label, y)).predict([s])[0] for y in (0, 1)] for s in at]
             yield {
                 "name": name,
                 "score": p.tolist(),

@@ -112,3 +112,19 @@ TEST_CASE("each kind is fitted to what it reads") {
             CHECK(of_p->probability(data.p[i]) == Approx(of_margin->probability(margin[i])).epsilon(1e-6));
     }
 }
+
+TEST_CASE("clients are fitted by name, in ascending order") {
+    const stated_labels data = labels_by(300, 9, platt_truth);
+    std::vector<std::uint32_t> client(data.p.size());
+    for (std::size_t i = 0; i < client.size(); ++i) client[i] = static_cast<std::uint32_t>(i % 2);
+    const auto reads = calibrator_input::probability;
+    const auto made = fit_client_calibrator(reads, data.p, data.label, client, {"acme", "bolt"});
+    REQUIRE(made);
+    CHECK(made->client_number("bolt") == 1);
+    CHECK(made->probability(0.5, 0) != made->probability(0.5, 1));
+    CHECK(fit_client_calibrator(reads, data.p, data.label, client, {"bolt", "acme"}).error().code == "calibration.client_order");
+    CHECK(fit_client_calibrator(reads, data.p, data.label, client, {"acme"}).error().code == "calibration.bad_client");
+    std::vector<double> wrong = data.p;
+    wrong[7] = 2;
+    CHECK(fit_client_calibrator(reads, wrong, data.label, client, {"acme", "bolt"}).error().where == "row 7");
+}

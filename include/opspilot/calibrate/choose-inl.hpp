@@ -6,8 +6,10 @@
 #include <array>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "opspilot/base/math.hpp"
+#include "opspilot/base/text.hpp"
 #include "opspilot/calibrate/choose.hpp"
 #include "opspilot/calibrate/detail/checks.hpp"
 #include "opspilot/calibrate/detail/score_order.hpp"
@@ -55,6 +57,14 @@ inline result<std::vector<double>> held_out_losses(calibrator_kind kind, calibra
     return loss;
 }
 
+/// Logits of probabilities, in `room`; margins as they are.
+inline std::span<const double> margins_of(calibrator_input input, std::span<const double> score, std::vector<double>& room) {
+    if (input == calibrator_input::margin) return score;
+    room.assign(score.begin(), score.end());
+    for (double& s : room) s = kept_logit(s);
+    return room;
+}
+
 inline double mean_of(std::span<const double> values) noexcept {
     double sum = 0;
     for (const double value : values) sum += value;
@@ -90,16 +100,13 @@ OPSPILOT_INLINE result<score_calibrator> fit_calibrator(calibrator_kind kind, ca
     OPSPILOT_CHECK(check_labelled(score, label));
     if (input == calibrator_input::probability) OPSPILOT_CHECK(detail::check_probabilities(score, "score"));
     std::vector<double> other;
-    const bool reads_margins =
-        kind == calibrator_kind::platt || kind == calibrator_kind::temperature || kind == calibrator_kind::hierarchical_platt;
-    if (reads_margins && input == calibrator_input::probability) {
-        other.assign(score.begin(), score.end());
-        for (double& s : other) s = detail::kept_logit(s);
-    } else if (kind == calibrator_kind::beta && input == calibrator_input::margin) {
+    if (kind == calibrator_kind::platt || kind == calibrator_kind::temperature || kind == calibrator_kind::hierarchical_platt)
+        score = detail::margins_of(input, score, other);
+    if (kind == calibrator_kind::beta && input == calibrator_input::margin) {
         other.assign(score.begin(), score.end());
         for (double& s : other) s = portable_logistic(s);
+        score = other;
     }
-    if (!other.empty()) score = other;
     switch (kind) {
         case calibrator_kind::none: break;
         case calibrator_kind::platt: {
@@ -127,6 +134,27 @@ OPSPILOT_INLINE result<score_calibrator> fit_calibrator(calibrator_kind kind, ca
             break;
         }
     }
+    return out;
+}
+
+OPSPILOT_INLINE result<score_calibrator> fit_client_calibrator(calibrator_input input, std::span<const double> score,
+                                                               std::span<const std::uint8_t> label,
+                                                               std::span<const std::uint32_t> client,
+                                                               std::vector<std::string> names,
+                                                               const hierarchical_options& options) {
+    OPSPILOT_CHECK(check_labelled(score, label));
+    if (input == calibrator_input::probability) OPSPILOT_CHECK(detail::check_probabilities(score, "score"));
+    for (std::size_t k = 1; k < names.size(); ++k)
+        if (names[k] <= names[k - 1])
+            return detail::calibration_error_at("calibration.client_order",
+                                                fmt::format("client {} after {}", quote(names[k]), quote(names[k - 1])),
+                                                fmt::format("client {}", k), "give each name once, in ascending order");
+    score_calibrator out;
+    out.input = input;
+    std::vector<double> room;
+    OPSPILOT_TRY(out.curve, fit_hierarchical_platt(detail::margins_of(input, score, room), label, client,
+                                                   static_cast<std::uint32_t>(names.size()), options));
+    out.clients = std::move(names);
     return out;
 }
 

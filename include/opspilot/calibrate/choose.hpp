@@ -43,6 +43,14 @@ struct calibrator_choice {
                                                                    std::span<const double> score,
                                                                    std::span<const std::uint8_t> label);
 
+/// A hierarchical curve with the names of its clients: ascending, the number of a client being its place among them.
+/// Errors: as `fit_hierarchical_platt`; calibration.bad_probability for input "probability", calibration.client_order.
+[[nodiscard]] OPSPILOT_API result<score_calibrator> fit_client_calibrator(calibrator_input input, std::span<const double> score,
+                                                                          std::span<const std::uint8_t> label,
+                                                                          std::span<const std::uint32_t> client,
+                                                                          std::vector<std::string> names,
+                                                                          const hierarchical_options& options = {});
+
 }  // namespace opspilot
 
 #if defined(OPSPILOT_HEADER_ONLY)
