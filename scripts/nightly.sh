@@ -3,7 +3,7 @@
 # lines, fuzzing, all benchmarks and all rivals. Hours, not minutes. OPSPILOT_FUZZ_SECONDS bounds each fuzzer (default 600),
 # OPSPILOT_EXPRESSIONS the random expressions that are compared with cel-cpp (default 1000000).
 #   nightly.sh [GROUP...]   only these: checks build clang shared sanitizers python coverage montecarlo fuzz benchmarks rivals
-#                       expressions
+#                       expressions fixtures
 # shellcheck disable=SC2317  # functions are run by name, through step
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
@@ -108,6 +108,9 @@ expressions() {  # conditions beside other engines: random ones for their values
         python benchmarks/compare_expressions.py --count "${OPSPILOT_EXPRESSIONS:-1000000}" --json "$results/expressions.json" &&
         python benchmarks/compare_policy.py --json "$results/conditions.json")
 }
+fixtures() {  # what other libraries say today beside what is frozen of them
+    (make_venv .venv-fixtures scripts/requirements-fixtures.txt && python scripts/regenerate_fixtures.py --check)
+}
 coverage() {
     build build/nightly-coverage -DCMAKE_BUILD_TYPE=Debug -DOPSPILOT_COVERAGE=ON && run_ctest build/nightly-coverage "$results/coverage.xml" &&
         find build/nightly-coverage -name '*.gcda' -print0 | xargs -0 gcov-12 --no-output --source-prefix "$PWD" --relative-only >"$results/coverage.txt" 2>/dev/null
@@ -170,5 +173,6 @@ if want benchmarks; then
 fi
 if want rivals; then step "rivals" rivals; fi
 if want expressions; then step "expressions" expressions; fi
+if want fixtures; then step "frozen answers" fixtures; fi
 
 summary "$set_up" "${parts[@]}"

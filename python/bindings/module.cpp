@@ -27,6 +27,8 @@ PYBIND11_MODULE(_core, m) {
     m.attr("__version__") = OPSPILOT_PYTHON_VERSION;
     opspilot::python::bind_decide(m);
     opspilot::python::bind_calibrate(m);
+    opspilot::python::bind_calibrators(m);
+    opspilot::python::bind_calibration_errors(m);
     opspilot::python::bind_evaluate(m);
     opspilot::python::bind_learn(m);
     opspilot::python::bind_rankers(m);

@@ -144,7 +144,7 @@ private:
         if (!b.confidence) return;
         const std::span<const double> scores = b.ranking->stage_scores(ws.rank, b.ranking->ranking_stage());
         ws.model_scores.assign(scores.begin(), scores.end());
-        timed(into, [&] { detail::calibrate_candidates(b, ws, rung::full, 0.0); });
+        timed(into, [&] { detail::calibrate_candidates(b, ws, rung::full, 0.0, {}); });
     }
 
     static frame unwrap_unlocked(result<frame> made) {

@@ -256,8 +256,24 @@ inline json calibration_schema() {
     const calibration::tables tables = calibration::fields();
     const json open_unit = {{"exclusiveMinimum", 0}, {"exclusiveMaximum", 1}}, count = {{"minimum", 0}};
     json calibrator = part_schema(tables.calibrator, "calibrator");
-    calibrator["allOf"] = json::array({when_is("kind", {{"const", "platt"}}, {{"required", {"a", "b"}}}),
-                                       when_is("kind", {{"const", "none"}}, {{"properties", {{"a", false}, {"b", false}}}})});
+    json& kinds = calibrator["allOf"] = json::array();
+    for (const json& kind : calibrator["properties"]["kind"]["enum"]) {
+        const auto own = score_calibrator::fields_of(static_cast<calibrator_kind>(kinds.size()));
+        json then{{"properties", json::object()}, {"required", json::array()}};
+        for (const std::string_view key : own) then["required"].push_back(key);
+        for (const document_field& field : tables.calibrator.subspan(2))
+            if (std::find(own.begin(), own.end(), field.name) == own.end()) then["properties"][std::string(field.name)] = false;
+        kinds.push_back(when_is("kind", {{"const", kind}}, std::move(then)));
+    }
+    for (const char* key : {"score", "lower_score", "upper_score"})
+        also(calibrator, key, {{"items", {{"type", "number"}}}, {"minItems", 1}});
+    for (const char* key : {"value", "lower", "upper"})
+        also(calibrator, key, {{"items", {{"type", "number"}, {"minimum", 0}, {"maximum", 1}}}, {"minItems", 1}});
+    for (const char* key : {"t", "spread"}) also(calibrator, key, {{"exclusiveMinimum", 0}});
+    json client = part_schema(score_calibrator::client_fields(), "client");
+    for (json* part : {&calibrator, &client})
+        for (const char* key : {"offset_variance", "slope_variance"}) also(*part, key, {{"minimum", 0}});
+    also(calibrator, "clients", {{"additionalProperties", std::move(client)}});
     json certificate = part_schema(tables.certificate, "certificate");
     for (const char* key : {"n", "automated", "errors", "needed"}) also(certificate, key, count);
     for (const char* key : {"alpha", "delta"}) also(certificate, key, open_unit);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "opspilot/base/math.hpp"
 #include "opspilot/decide/decision.hpp"
@@ -24,13 +25,15 @@ inline double share_margin(double share) noexcept {
 /// candidate is, through the calibrator. Policies order and forbid, but neither a boost nor a ban of the others makes the
 /// models surer, so no change of policy can lift a candidate over the threshold. 0 without a score; NaN on lower rungs, whose
 /// scores were never calibrated.
-inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
+inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability,
+                                 std::string_view client_name) {
     const std::size_t n = ws.model_scores.size();
     double best = -std::numeric_limits<double>::infinity();
     for (const double score : ws.model_scores) best = std::max(best, score);  // keeps `best` where the score is NaN
     const bool calibrated = b.confidence && reached >= rung::cached && std::isfinite(best);
     ws.probabilities.assign(n, calibrated ? 0.0 : std::numeric_limits<double>::quiet_NaN());
     if (!calibrated) return;
+    const std::uint32_t client = b.confidence->calibrator.client_number(client_name);
     double total = 0;
     for (std::size_t i = 0; i < n; ++i) {
         if (std::isnan(ws.model_scores[i])) continue;
@@ -41,7 +44,7 @@ inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, run
         if (std::isnan(ws.model_scores[i])) continue;  // 0, whatever the curve makes of no share
         double& p = ws.probabilities[i];
         const double share = p / total * (1.0 - override_probability);
-        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
+        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share), client);
     }
 }
 

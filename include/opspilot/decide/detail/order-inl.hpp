@@ -194,7 +194,7 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     group_hits(ws, n);
     diversify(policy, f, ws);
 
-    calibrate_candidates(state, ws, out.rung, out.override_probability);
+    calibrate_candidates(state, ws, out.rung, out.override_probability, out.client);
     if (n > 0) out.threshold = threshold_for(state, f, ws.outcome, ws.order[0], out.rung);
     write_candidates(out, f, ws, [&](std::uint32_t i) {
         return candidate_verdict(state, threshold_for(state, f, ws.outcome, i, out.rung), ws.probabilities[i],
