@@ -29,6 +29,7 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_calibrate(m);
     opspilot::python::bind_calibrators(m);
     opspilot::python::bind_calibration_errors(m);
+    opspilot::python::bind_certificates(m);
     opspilot::python::bind_evaluate(m);
     opspilot::python::bind_learn(m);
     opspilot::python::bind_rankers(m);

@@ -9,6 +9,7 @@ void bind_decide(pybind11::module_& m);
 void bind_calibrate(pybind11::module_& m);
 void bind_calibrators(pybind11::module_& m);
 void bind_calibration_errors(pybind11::module_& m);
+void bind_certificates(pybind11::module_& m);
 void bind_evaluate(pybind11::module_& m);
 void bind_learn(pybind11::module_& m);
 void bind_rankers(pybind11::module_& m);

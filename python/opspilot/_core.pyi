@@ -1,6 +1,6 @@
 # The compiled module (python/bindings), for the package itself; users import `opspilot`. Names here may change.
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, overload
+from typing import Any, ClassVar, Final, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -171,7 +171,6 @@ def automation_threshold(
     /,
 ) -> dict[str, Any]: ...
 def naive_threshold(score: npt.ArrayLike, error: npt.ArrayLike, max_risk: float, /) -> dict[str, Any]: ...
-def recall_floor(score: npt.ArrayLike, label: npt.ArrayLike, min_recall: float, confidence: float, /) -> dict[str, Any]: ...
 def check_calibration(document: bytes, /) -> str:
     """Reads a calibration document and gives it back in canonical form."""
 
@@ -215,6 +214,135 @@ def measure_calibration(
 ) -> dict[str, Any]: ...
 def decompose_score(p: npt.ArrayLike, label: npt.ArrayLike, /) -> dict[str, Any]: ...
 def reliability_diagram(p: npt.ArrayLike, label: npt.ArrayLike, bins: int, /) -> dict[str, Any]: ...
+
+# certificates.cpp
+def grid_threshold(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    grid: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    start_value: float | None,
+    start_errors: int,
+    /,
+) -> dict[str, Any]: ...
+def expected_selection(
+    score: npt.ArrayLike, error: npt.ArrayLike, batch: npt.ArrayLike, max_risk: float, /
+) -> tuple[npt.NDArray[np.uint32], float | None, int, int]: ...
+def betting_p_value(loss: npt.ArrayLike, mean: float, confidence: float, seed: int, /) -> float: ...
+def betting_upper(loss: npt.ArrayLike, confidence: float, seed: int, /) -> float: ...
+def graded_threshold(
+    score: npt.ArrayLike,
+    loss: npt.ArrayLike,
+    max_loss: float,
+    confidence: float,
+    start_loss: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def automation_ladder(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    start_probability: npt.ArrayLike | None,
+    groups: Sequence[int],
+    group_count: int,
+    parents: Sequence[int],
+    parent_count: int,
+    /,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], float]: ...
+def cost_threshold(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    wrong: npt.ArrayLike,
+    review: float,
+    most_wrong: float,
+    confidence: float,
+    start_probability: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def plan_reviews(
+    score: npt.ArrayLike, gain: npt.ArrayLike, line: float | None, capacity: int, seed: int, /
+) -> dict[str, Any]: ...
+def recall_floor(
+    score: npt.ArrayLike,
+    label: npt.ArrayLike,
+    min_recall: float,
+    confidence: float,
+    inclusion: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def recall_and_risk(
+    flag: npt.ArrayLike,
+    label: npt.ArrayLike,
+    inclusion: npt.ArrayLike | None,
+    score: npt.ArrayLike,
+    risk_flag: npt.ArrayLike,
+    error: npt.ArrayLike,
+    start_probability: npt.ArrayLike | None,
+    min_recall: Sequence[float],
+    max_risk: float,
+    confidence: float,
+    /,
+) -> list[dict[str, Any]]: ...
+def log_rate_evidence(bad: int, total: int, limit: float, a: float, b: float, above: bool, /) -> float: ...
+def spent_delta(delta: float, t: int, /) -> float: ...
+
+class Recertification:
+    """A label stream at a fixed threshold."""
+
+    def __init__(
+        self, max_risk: float, confidence: float, revoke_confidence: float, certify_change: float, revoke_change: float, /
+    ) -> None: ...
+    def add(self, errors: int, total: int, /) -> Literal["undecided", "certified", "revoked"]: ...
+    def merge(self, shard: Recertification, /) -> Literal["undecided", "certified", "revoked"]: ...
+    @property
+    def state(self) -> Literal["undecided", "certified", "revoked"]: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def log_evidence_below(self) -> float: ...
+    @property
+    def log_evidence_above(self) -> float: ...
+
+def plan_labels(
+    score: npt.ArrayLike,
+    believed_right: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    budget: int,
+    margin: float,
+    min_recall: float,
+    believed_positive: npt.ArrayLike | None,
+    rate_above: float,
+    simulations: int,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def symmetric_noise(disagreement: float, /) -> float: ...
+def majority_noise(noise: float, labels: int, /) -> float: ...
+def apparent_recall(prevalence: float, noise: float, /) -> float: ...
+def label_noise(disagreements: int, pairs: int, confidence: float, /) -> tuple[float, float, float]: ...
+def check_noise_floor(max_risk: float, disagreements: int, pairs: int, confidence: float, /) -> None: ...
+def noise_corrected_upper(errors: int, n: int, disagreements: int, pairs: int, confidence: float, /) -> float: ...
+def two_phase_audit(
+    n: int,
+    apparent: int,
+    apparent_adjudicated: int,
+    apparent_confirmed: int,
+    rest_adjudicated: int,
+    rest_found: int,
+    confidence: float,
+    /,
+) -> tuple[float, float, float]: ...
+def critical_rank(errors: int, alpha: float, delta: float, /) -> int: ...
+def calibrator_fingerprint(document: bytes, /) -> str:
+    """What certificates made behind the calibrator of a calibration document are bound to."""
 
 # evaluate.cpp
 def ranking_metrics(

@@ -186,14 +186,18 @@ inline status compile_models(bundle::impl& b) {
     });
 }
 
-/// The automation thresholds as decisions use them. One that was certified for other models certifies nothing.
+/// The automation thresholds as decisions use them. One that was certified for other models, or behind another calibrator,
+/// certifies nothing.
 inline void draw_lines(bundle::impl& b) {
     if (!b.confidence) return;
     for (const threshold& t : b.confidence->thresholds) {
         if (t.scope != "auto") continue;
         const bool own = !b.model_fingerprint.empty() && t.certificate.model_fingerprint == b.model_fingerprint;
+        const bool own_scale = b.confidence->is_calibrator_of(t.certificate);
         b.lines.push_back({.kind = t.kind.empty() ? no_code : b.strings.insert(t.kind),
-                           .certified = own && t.value.has_value(),
+                           .certified = own && own_scale && t.value.has_value(),
+                           .foreign_model = !own,
+                           .foreign_calibrator = !own_scale,
                            .value = t.value.value_or(0),
                            .created_at_us = t.certificate.created_at_us,
                            .expires_at_us = t.certificate.expires_at_us});

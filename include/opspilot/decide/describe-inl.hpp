@@ -46,10 +46,13 @@ inline json describe_thresholds(const bundle::impl& b) {
                        {"needed", c.needed},
                        {"coverage", c.coverage},
                        {"risk_upper", c.risk_upper},
+                       {"level", c.level},
                        {"sampling_unit", c.sampling_unit},
                        {"not_covered", c.not_covered},
                        {"expires_at", c.expires_at_us},
-                       {"for_these_models", c.model_fingerprint == b.model_fingerprint}});
+                       {"for_these_models", c.model_fingerprint == b.model_fingerprint},
+                       {"for_this_calibrator", b.confidence->is_calibrator_of(c)},
+                       {"statement", c.statement(t.value.has_value())}});
     }
     return out;
 }

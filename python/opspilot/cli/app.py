@@ -36,6 +36,7 @@ VERBS = (
     "policy_diff",
     "policy_dmn",
     "policy_release",
+    "calibrate",
     "schema",
     "demo",
 )

@@ -39,7 +39,9 @@ inline constexpr std::array<std::string_view, 4> stage_names{"shadow", "suggest"
 /// What of a threshold a decision needs: looked up by the code of the action's kind, checked without work.
 struct automation_line {
     std::uint32_t kind = no_code;  ///< code of the action kind it is for; `no_code` = any
-    bool certified = false;        ///< a value, for this very model
+    bool certified = false;        ///< a value, for this very model behind this very calibrator
+    /// Where not: whether the certificate is of other models or of another calibrator, else the evidence did not suffice.
+    bool foreign_model = false, foreign_calibrator = false;
     double value = 0;
     std::int64_t created_at_us = 0, expires_at_us = 0;
 };

@@ -143,6 +143,10 @@ inline void explain_confidence(const bundle::impl& b, const frame& f, decision& 
         const automation_line* line = line_for(b, kind);
         if (line == nullptr)
             add_reason(out, "confidence.no_threshold", "No threshold is certified for this kind of action.");
+        else if (line->foreign_model)
+            add_reason(out, "confidence.foreign_model", "The certificate of the threshold is of other models.");
+        else if (line->foreign_calibrator)
+            add_reason(out, "confidence.foreign_calibrator", "The certificate of the threshold is of another calibrator.");
         else if (!line->certified)
             add_reason(out, "confidence.not_certified", "The evidence did not suffice to certify a threshold for these models.");
         else
