@@ -1,21 +1,15 @@
-"""Oracles of certificates, frozen in tests/fixtures/certificates.json: scipy, mpmath, MAPIE and confseq answer here.
+"""What scipy, mpmath, MAPIE and confseq say about certificates, for regenerate_fixtures.py.
 
-python scripts/fixtures_certificates.py        (benchmarks/requirements-certificates.txt, with `mpmath` and `confseq`)
-
-confseq 0.0.11 builds with the headers of Boost alone; its `betting` module is pure Python, and a checkout on PYTHONPATH does.
+confseq 0.0.11 does not build everywhere; its `betting` module is pure Python, and a checkout on PYTHONPATH does.
 """
 
 from __future__ import annotations
 
-import json
 import warnings
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FILE = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "certificates.json"
 Entry = dict[str, Any]
 
 
@@ -175,31 +169,3 @@ def noise() -> Entry:
         second = (1 - a_low) * upper(found, rest)
         audits.append([n, apparent, looked, confirmed, rest, found, confidence, first, second])
     return {"majority": majority, "audits": audits}
-
-
-def versions() -> dict[str, str]:
-    out = {}
-    for name in ("numpy", "scipy", "mpmath", "MAPIE", "confseq"):
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = "0.0.11, source" if name == "confseq" else "absent"
-    return out
-
-
-def certificates() -> None:
-    """Writes the file."""
-    document = {
-        "versions": versions(),
-        "rate_evidence": rate_evidence(),
-        "betting": betting(),
-        "grids": grids(),
-        "selections": selections(),
-        "noise": noise(),
-    }
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(json.dumps(document, separators=(",", ":")).replace("],[", "],\n[").replace("},{", "},\n{") + "\n")
-
-
-if __name__ == "__main__":
-    certificates()
