@@ -74,7 +74,7 @@ TEST_CASE("bounds from noisy labels are too low no more often than stated") {
         for (std::uint64_t i = 0; i < c.n; ++i) {
             const bool wrong = uniform(random) < risk;
             const bool label = wrong != (uniform(random) < eta);
-            if (i < 400) differ += label != (wrong != (uniform(random) < eta)) ? 1 : 0;
+            if (i < 400) differ += label != (wrong != (uniform(random) < eta)) ? 1U : 0U;
             if (label) {
                 ++c.apparent;
                 if (c.apparent_adjudicated < 60) {

@@ -39,7 +39,7 @@ TEST_CASE("the evidence never rises on average at the limit, nor beyond it") {
             const auto made = *rate_process::make(limit, side);
             CHECK(made.log_evidence() == Approx(0.0).margin(1e-12));
             const double a = 4 * (1 - limit), b = a * (1 - limit) / limit;
-            for (const std::uint64_t total : {0, 10, 1000})
+            for (const std::uint64_t total : {std::uint64_t{0}, std::uint64_t{10}, std::uint64_t{1000}})
                 for (const std::uint64_t bad : {std::uint64_t{0}, total / 50, total / 2})
                     for (const double far : {0.0, 0.5, 0.9}) {
                         const double rate = side == rate_side::above ? limit * (1 - far) : limit + (1 - limit) * far;

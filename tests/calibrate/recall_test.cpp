@@ -126,7 +126,7 @@ TEST_CASE("recall and risk hold at half the failure probability each, and the cu
             if (flag[i] >= *point.floor.value)
                 ++flagged;
             else
-                automated += set.score[i] > *point.automation.value ? 1 : 0;
+                automated += set.score[i] > *point.automation.value ? 1U : 0U;
         }
         CHECK(point.automation.automated == automated);
         CHECK(point.automation.coverage == Approx(static_cast<double>(automated) / 4000));
