@@ -155,7 +155,9 @@ inline void keep_hits(decision& out, workspace::impl& ws) {
         c.first_reason = ws.hit_starts[c.candidate];
         c.reasons = put_idle_last(ws, c.candidate);
     }
-    decision::access::hits(out).swap(ws.hits);
+    std::vector<rule_hit>& kept = decision::access::hits(out);
+    kept.swap(ws.hits);
+    ws.hits.reserve(kept.size());  // now, and not at some later decision of many
 }
 
 /// Verdict, action and queue of the whole decision from its best candidate.
