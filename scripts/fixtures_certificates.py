@@ -5,6 +5,7 @@ confseq 0.0.11 does not build everywhere; its `betting` module is pure Python, a
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -14,25 +15,18 @@ Entry = dict[str, Any]
 
 
 def rate_evidence() -> list[list[Any]]:
-    """ln E of the cut beta mixture by quadrature of its definition in 40 digits: [bad, total, limit, a, b, side, ln E]."""
+    """ln E of the cut beta mixture by mpmath's incomplete beta function: [bad, total, limit, a, b, side, ln E]."""
     import mpmath as mp
 
     def evidence(bad: int, total: int, limit: float, a: float, b: float, side: str) -> float:
-        mp.mp.dps = 40
+        # The small one of the two tails is a difference of near numbers: as many digits more as it has zeros.
+        rate = bad / total if total else limit
+        distance = sum(p * math.log(p / q) for p, q in ((rate, limit), (1 - rate, 1 - limit)) if p > 0)
+        mp.mp.dps = 80 + math.ceil(1.1 * total * distance / math.log(10))
         x, good = mp.mpf(limit), total - bad
-        ends = [x, mp.mpf(1)] if side == "above" else [mp.mpf(0), x]
 
         def integral(p: Any, q: Any) -> Any:
-            # Break where the integrand peaks, and some widths beside it.
-            peak = (p - 1) / (p + q - 2) if p + q > 2 else (ends[0] + ends[1]) / 2
-            width = mp.sqrt(max(peak * (1 - peak), mp.mpf(1) / (p + q)) / (p + q))
-            breaks = {point for k in (-40, -16, -6, -2, 0, 2, 6, 16, 40) if ends[0] < (point := peak + k * width) < ends[1]}
-            near = ends[0] if side == "above" else ends[1]  # where the peak lies outside, the mass is at the limit
-            scale = 1 / (p + q)
-            steps = {near + (1 if side == "above" else -1) * k * scale for k in (1, 4, 16, 64, 256)}
-            breaks |= {point for point in steps if ends[0] < point < ends[1]}
-            kernel = lambda u: mp.exp((p - 1) * mp.log(u) + (q - 1) * mp.log1p(-u))  # noqa: E731
-            return mp.quad(kernel, [ends[0], *sorted(breaks), ends[1]])
+            return mp.betainc(p, q, x, 1) if side == "above" else mp.betainc(p, q, 0, x)
 
         a, b = mp.mpf(a), mp.mpf(b)
         ratio = mp.log(integral(a + bad, b + good)) - mp.log(integral(a, b))
@@ -48,9 +42,6 @@ def rate_evidence() -> list[list[Any]]:
                 for side in ("above", "below"):
                     rows.append([bad, total, limit, a, b, side, evidence(bad, total, limit, a, b, side)])
     rows.append([15, 400, 0.02, 3.92, 192.08, "above", evidence(15, 400, 0.02, 3.92, 192.08, "above")])
-    for bad, total in ((0, 200_000), (3000, 200_000), (8000, 200_000)):
-        for side in ("above", "below"):
-            rows.append([bad, total, 0.02, 3.92, 192.08, side, evidence(bad, total, 0.02, 3.92, 192.08, side)])
     return rows
 
 

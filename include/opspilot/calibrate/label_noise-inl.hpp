@@ -17,8 +17,8 @@ OPSPILOT_INLINE double symmetric_noise(double disagreement) noexcept {
 }
 
 OPSPILOT_INLINE double majority_noise(double noise, std::uint32_t labels) noexcept {
-    // Wrong when more than half of the labels are.
-    return 1.0 - binomial_cdf(labels / 2, labels, noise);
+    // Wrong when more than half of the labels are, that is when fewer than the other half are right.
+    return labels == 0 ? 0.0 : binomial_cdf(labels - labels / 2 - 1, labels, 1.0 - noise);
 }
 
 OPSPILOT_INLINE double apparent_recall(double prevalence, double noise) noexcept {

@@ -157,7 +157,7 @@ inline void keep_hits(decision& out, workspace::impl& ws) {
     }
     std::vector<rule_hit>& kept = decision::access::hits(out);
     kept.swap(ws.hits);
-    ws.hits.reserve(kept.size());  // now, and not at some later decision of many
+    ws.hits.reserve(kept.capacity());  // now, and not at some later decision on many candidates
 }
 
 /// Verdict, action and queue of the whole decision from its best candidate.
