@@ -17,9 +17,8 @@
 #include "arrow_export.hpp"
 #include "errors.hpp"
 #include "module.hpp"
-#include "opspilot/decide/detail/confidence.hpp"
-#include "opspilot/decide/detail/inputs.hpp"
 #include "opspilot/decide/engine.hpp"
+#include "opspilot/decide/stages.hpp"
 #include "sources.hpp"
 
 namespace py = pybind11;
@@ -31,7 +30,7 @@ namespace {
 using stage_clock = std::chrono::steady_clock;
 
 /// Columns by name, texts or numbers, as a host has them.
-column_table table_of(const py::dict& columns) {
+column_table columns_as_table(const py::dict& columns) {
     column_table out;
     for (const auto& [name, values] : columns) {
         const bool numbers = py::isinstance<py::array>(values);
@@ -47,11 +46,12 @@ column_table table_of(const py::dict& columns) {
 /// A bundle, and one call's inputs at a time.
 class stage_timer {
 public:
-    explicit stage_timer(const std::map<std::string, py::bytes>& parts) {
+    explicit stage_timer(std::shared_ptr<const bundle> b) : stages_(b), engine_(std::move(b)) {}
+
+    static std::unique_ptr<stage_timer> make(const std::map<std::string, py::bytes>& parts) {
         part_map given;
         for (const auto& [name, content] : parts) given.emplace(name, std::string(content));
-        bundle_ = unwrap(bundle::draft(given));
-        engine_ = std::make_unique<engine>(bundle_);
+        return std::make_unique<stage_timer>(unwrap(bundle::draft(given)));
     }
 
     /// Seconds of single runs by stage, "decision" (all of it) and "record" among them. Every stage runs `inner` times in a row,
@@ -64,7 +64,7 @@ public:
         {
             const py::gil_scoped_release free;
             const auto end = stage_clock::now() + std::chrono::duration<double>(seconds);
-            do one_round({tasks, rows.view(), now_us}, taken);
+            do one_round(tasks, rows.view(), now_us, taken);
             while (stage_clock::now() < end);
         }
         py::dict out;
@@ -91,7 +91,7 @@ public:
                 std::string record;
                 std::size_t own = 0;
                 for (; stage_clock::now() < end; ++own) {
-                    if (!engine_->decide({.json = tasks[(t + own) % tasks.size()]}, offered, now_us, ws, d)) failed = true;
+                    if (!engine_.decide({.json = tasks[(t + own) % tasks.size()]}, offered, now_us, ws, d)) failed = true;
                     record.clear();
                     d.write_record(record);
                 }
@@ -116,20 +116,15 @@ private:
         }
     }
 
-    void one_round(const detail::call_inputs& in, std::map<std::string, std::vector<double>>& taken) {
-        const bundle::impl& b = bundle_->state();
-        workspace::impl& ws = *scratch_.state;
-        const frame f = unwrap_unlocked(detail::read_one(bundle_, in, ws));
-        timed(taken["reading"], [&] { static_cast<void>(detail::read_one(bundle_, in, ws)); });
-        const prepared_actions* ready = f.catalogue ? b.prepared.get() : nullptr;
-        if (b.ranking) {
-            timed(taken["features"], [&] { check(b.plan.apply(f, ready, ws.features, ws.matrix)); });
-            timed(taken["ranking"], [&] { check(b.ranking->score(f, ws.matrix, ws.rank, b.ranking->ranking_stage())); });
-            calibrate(b, taken["calibration"]);
+    void one_round(const table_source& task, const table_source& candidates, std::int64_t now_us,
+                   std::map<std::string, std::vector<double>>& taken) {
+        check(stages_.prepare(task, candidates, now_us));
+        for (std::size_t k = 0; k < decision_stage_names.size(); ++k) {
+            const auto stage = static_cast<decision_stage>(k);
+            if (stages_.has(stage)) timed(taken[std::string(decision_stage_names[k])], [&] { check(stages_.run(stage)); });
         }
-        timed(taken["policies"], [&] { b.policy.evaluate(f, ws.policy, ws.outcome, f.catalogue ? &b.policy_ready : nullptr); });
         timed(taken["decision"], [&] {
-            check(engine_->decide(in.tasks, in.candidates, in.now_us, deciding_, decision_));
+            check(engine_.decide(task, candidates, now_us, scratch_, decision_));
             line_.clear();
             decision_.write_record(line_);
         });
@@ -139,29 +134,15 @@ private:
         });
     }
 
-    void calibrate(const bundle::impl& b, std::vector<double>& into) {
-        workspace::impl& ws = *scratch_.state;
-        if (!b.confidence) return;
-        const std::span<const double> scores = b.ranking->stage_scores(ws.rank, b.ranking->ranking_stage());
-        ws.model_scores.assign(scores.begin(), scores.end());
-        timed(into, [&] { detail::calibrate_candidates(b, ws, rung::full, 0.0, {}); });
-    }
-
-    static frame unwrap_unlocked(result<frame> made) {
-        if (made) return *std::move(made);
-        const py::gil_scoped_acquire hold;
-        raise(made.error());
-    }
-
     static void check(const status& done) {
         if (done) return;
         const py::gil_scoped_acquire hold;
         raise(done.error());
     }
 
-    std::shared_ptr<const bundle> bundle_;
-    std::unique_ptr<engine> engine_;
-    workspace scratch_, deciding_;
+    stage_runner stages_;
+    engine engine_;
+    workspace scratch_;
     decision decision_;
     std::string line_;
 };
@@ -170,12 +151,12 @@ private:
 
 void bind_stages(py::module_& m) {
     py::class_<stage_timer>(m, "StageTimer", "Times the stages of decisions one by one.")
-        .def(py::init<const std::map<std::string, py::bytes>&>(), py::arg("parts"), py::pos_only())
+        .def(py::init(&stage_timer::make), py::arg("parts"), py::pos_only())
         .def("run", &stage_timer::run, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("seconds"), py::pos_only(),
              "Seconds of single runs of every stage, measured alone, and of whole decisions.")
         .def("rate", &stage_timer::rate, py::arg("tasks"), py::arg("candidates"), py::arg("now"), py::arg("seconds"),
              py::arg("threads"), py::pos_only(), "Decisions per second by so many threads, and processor seconds for each.");
-    m.def("table_of", &table_of, py::arg("columns"), py::pos_only(), "A table of lists of text and arrays of numbers.");
+    m.def("table_of", &columns_as_table, py::arg("columns"), py::pos_only(), "A table of lists of text and arrays of numbers.");
 }
 
 }  // namespace opspilot::python

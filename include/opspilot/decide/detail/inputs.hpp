@@ -25,8 +25,7 @@ struct call_inputs {
 void bind(workspace::impl& ws, const std::shared_ptr<const bundle>& b);
 
 /// Reads one task and its candidates; the frame is good until the workspace reads again.
-[[nodiscard]] OPSPILOT_API result<frame> read_one(const std::shared_ptr<const bundle>& b, const call_inputs& in,
-                                                  workspace::impl& ws);
+[[nodiscard]] result<frame> read_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws);
 
 /// Reads one task and its candidates, then decides. On an error `out` is as it was.
 [[nodiscard]] status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
