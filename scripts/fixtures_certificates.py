@@ -5,6 +5,7 @@ confseq 0.0.11 does not build everywhere; its `betting` module is pure Python, a
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from typing import Any
@@ -14,9 +15,14 @@ import numpy as np
 Entry = dict[str, Any]
 
 
+def library(name: str) -> Any:
+    """What is imported only when a fixture is made, and not everywhere installed."""
+    return importlib.import_module(name)
+
+
 def rate_evidence() -> list[list[Any]]:
     """ln E of the cut beta mixture by mpmath's incomplete beta function: [bad, total, limit, a, b, side, ln E]."""
-    import mpmath as mp
+    mp = library("mpmath")
 
     def evidence(bad: int, total: int, limit: float, a: float, b: float, side: str) -> float:
         # The small one of the two tails is a difference of near numbers: as many digits more as it has zeros.
@@ -47,8 +53,8 @@ def rate_evidence() -> list[list[Any]]:
 
 def betting() -> list[Entry]:
     """ln of the largest capital of confseq's betting martingale, with bets of the predictable mixture, one-sided."""
-    from confseq.betting import betting_mart
-    from confseq.betting_strategies import lambda_predmix_eb
+    betting_mart = library("confseq.betting").betting_mart
+    lambda_predmix_eb = library("confseq.betting_strategies").lambda_predmix_eb
 
     random = np.random.default_rng(20261126)
     out: list[Entry] = []
@@ -75,7 +81,7 @@ def betting() -> list[Entry]:
 def grids() -> list[Entry]:
     """Thresholds that MAPIE's fixed sequence finds valid for a precision, on a grid that is shared. MAPIE accepts score >=
     threshold, and rounds some error counts up (its p-values are then conservative): a valid one is valid here."""
-    from mapie.risk_control import BinaryClassificationController
+    BinaryClassificationController = library("mapie.risk_control").BinaryClassificationController
 
     out: list[Entry] = []
     for seed, (a, b), n, alpha, delta in [
@@ -154,7 +160,10 @@ def noise() -> Entry:
         (400, 40, 40, 40, 300, 5, 0.99),
     ]:
         delta = (1 - confidence) / (3 if looked == apparent else 4)
-        upper = lambda k, m, d=delta: float(stats.beta.isf(d, k + 1, m - k)) if k < m else 1.0  # noqa: E731
+
+        def upper(k: int, m: int, d: float = delta) -> float:
+            return float(stats.beta.isf(d, k + 1, m - k)) if k < m else 1.0
+
         a_low = float(stats.beta.ppf(delta, apparent, n - apparent + 1))
         first = upper(confirmed, n) if looked == apparent else upper(apparent, n) * upper(confirmed, looked)
         second = (1 - a_low) * upper(found, rest)
