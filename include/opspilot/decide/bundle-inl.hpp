@@ -315,7 +315,7 @@ OPSPILOT_INLINE const opspilot::schema& bundle::schema() const noexcept { return
 OPSPILOT_INLINE const table& bundle::catalogue() const noexcept { return state_->catalogue; }
 OPSPILOT_INLINE const dictionary& bundle::strings() const noexcept { return state_->strings; }
 OPSPILOT_INLINE std::string_view bundle::packed() const noexcept { return *state_->packed; }
-OPSPILOT_INLINE bool bundle::published() const noexcept { return state_->published; }
+OPSPILOT_INLINE bool bundle::published() const noexcept { return state_->origin != nullptr; }
 OPSPILOT_INLINE std::string_view bundle::part(std::string_view name) const noexcept {
     const auto found = state_->parts.parts.find(name);
     return found == state_->parts.parts.end() ? std::string_view{} : found->second.content;

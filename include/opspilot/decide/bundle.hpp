@@ -41,7 +41,7 @@ struct policy_change {
 };
 
 /// A compiled bundle. Immutable; shared by any number of threads and engines.
-class OPSPILOT_API bundle {
+class OPSPILOT_API bundle : public std::enable_shared_from_this<bundle> {
 public:
     /// Opens, checks and compiles a packed bundle: every hash, every document, feature fingerprints of the models, and the
     /// golden rows, which must give the same bits again. The bytes may be released afterwards.

@@ -72,7 +72,7 @@ inline sha256_digest identity_of(const bundle::impl& b) {
 OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::with(const policy_change& change,
                                                                    std::vector<policy_finding>* findings) const {
     auto made = std::make_unique<impl>(*state_);
-    made->published = true;
+    if (made->origin == nullptr) made->origin = shared_from_this();
     if (change.policy) {
         OPSPILOT_TRY(made->policy, policy_set::compile(*change.policy, made->schema, made->strings, findings,
                                                        policy_review::rules, made->tables));
@@ -115,8 +115,8 @@ OPSPILOT_INLINE result<part_map> bundle::parts_in_force() const {
     constexpr std::string_view folder = "policy/", suffix = ".json";
     part_map out;
     for (const auto& [name, part] : state_->parts.parts)
-        if (!state_->published || !name.starts_with(folder)) out.emplace(name, part.content);
-    if (!state_->published) return out;
+        if (!published() || !name.starts_with(folder)) out.emplace(name, part.content);
+    if (!published()) return out;
     for (const policy_set::document_info& d : state_->policy.documents()) {
         // Documents that a host published may be called anything.
         std::string stem(d.name.starts_with(folder) ? d.name.substr(folder.size()) : d.name);

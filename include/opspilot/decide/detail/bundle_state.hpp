@@ -54,12 +54,13 @@ struct client_overlay {
 
 }  // namespace detail
 
-/// `bundle::with` copies it whole, so that nothing can be forgotten: every member is a value or shared and immutable.
+/// `bundle::with` copies it whole, so that nothing can be forgotten: every member is a value, shared and immutable, or refers to
+/// a part of the loaded bundle, which stays (as the catalogue does to its schema).
 struct bundle::impl {
     std::shared_ptr<const std::string> packed;
-    container parts;           ///< views into `packed`
-    bool published = false;    ///< its policies are others than those of `packed`
-    sha256_digest identity{};  ///< of everything that decides
+    container parts;                       ///< views into `packed`
+    std::shared_ptr<const bundle> origin;  ///< the loaded bundle of which this one differs in policies alone; or null
+    sha256_digest identity{};              ///< of everything that decides
     std::string fingerprint, name, version, region;
     version_set versions;
     decision_limits limits;
