@@ -171,14 +171,13 @@ def test_what_decides_is_what_is_saved(engine: op.Engine, tmp_path: Path) -> Non
     assert current.part("policy/policy 1.json") == b""
     saved = op.Bundle.load(current.save(tmp_path / "saved.opspilot"))
     assert saved.fingerprint != loaded.fingerprint
-    assert op.Engine(saved).decide(TASK, now=NOW).versions["policy"] == engine.decide(TASK, now=NOW).versions["policy"]
-    again = op.Engine(saved).decide(TASK, now=NOW)
-    assert (again.action, again.verdict) == (engine.decide(TASK, now=NOW).action, engine.decide(TASK, now=NOW).verdict)
+    again, now = op.Engine(saved).decide(TASK, now=NOW), engine.decide(TASK, now=NOW)
+    assert (again.action, again.verdict, again.versions["policy"]) == (now.action, now.verdict, now.versions["policy"])
     current.save(tmp_path / "folder")
     texts = [path.read_text() for path in (tmp_path / "folder" / "policy").iterdir()]
     assert any("refunds-first" in text for text in texts)
     # What a diff calls the bundle's policy is the one that decides, too.
-    record = [{"task": {**TASK, "amount": 3.5}, "candidates": [{"id": "refund"}], "now": NOW}]
+    record = [{"task": {**TASK, "amount": 3.5}, "candidates": [{"id": "refund", "kind": "refund"}], "now": NOW}]
     assert op.policy.diff(current, saved, record).changed == 0
     assert op.policy.diff(loaded, current, record).changed == 1
     engine.swap(overlay={"acme": _layer("client", {"id": "own", "when": "action.kind == 'refund'", "effect": "suggest_only"})})
