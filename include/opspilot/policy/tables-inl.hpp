@@ -127,7 +127,8 @@ private:
     static error repeated(const json& given) {
         std::vector<std::size_t> order(given.size());
         for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return given[a][0] < given[b][0]; });
+        std::sort(order.begin(), order.end(),
+                  [&](std::size_t a, std::size_t b) { return given[a][0] == given[b][0] ? a < b : given[a][0] < given[b][0]; });
         const auto twice = std::adjacent_find(order.begin(), order.end(),
                                               [&](std::size_t a, std::size_t b) { return given[a][0] == given[b][0]; });
         const std::size_t at = twice == order.end() ? 0 : *std::next(twice);
