@@ -1,13 +1,11 @@
 // What the rules of a document say about each other, word for word, and where.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "catch.hpp"
 #include "opspilot/policy/detail/analysis/analysis.hpp"
-#include "opspilot/policy/detail/analysis/lookalikes.hpp"
 #include "opspilot/policy/policy.hpp"
 
 using namespace opspilot;
@@ -174,18 +172,6 @@ TEST_CASE("characters that are not what they seem") {
     CHECK(warnings({{"r", "task.text == 'Straße' && action.kind == 'Strasse'", "escalate"}}).empty());
     CHECK(detail::analysis::odd_characters("नमस्ते क्‍ष").empty());  // a joiner where the script needs it
     CHECK(detail::analysis::appearance("ｒｅｆｕｎｄ") == "refund");
-    // A capital I looks like a small l, so its Cyrillic and its Greek twin look like both; accents do not hide a letter.
-    for (const char* text : {"ln", "In", "1n", "\xD0\x86n", "\xCE\x99n"}) CHECK(detail::analysis::appearance(text) == "ln");
-    CHECK(detail::analysis::appearance("\xD0\xB5\xCC\x81") == detail::analysis::appearance("é"));
-    CHECK(detail::analysis::appearance("\xE1\x8E\xAA\xEA\x93\x90") == "AB");  // Cherokee and Lisu
-    CHECK(detail::analysis::appearance("customer’s") == "customer's");
-    CHECK(detail::analysis::appearance("возврат") != detail::analysis::appearance("возвраты"));
-    // Whoever types ASCII sees ASCII: only with other characters it is a trap.
-    CHECK(warnings({{"r", "task.text == 'phase-1' || action.kind == 'phase-I'", "escalate"}}).empty());
-    CHECK(warnings({{"r", "task.text == 'phase-1' || action.kind == 'phase-\xD0\x86'", "escalate"}}).find("policy.confusable") !=
-          std::string::npos);
-    CHECK(std::is_sorted(detail::analysis::lookalikes.begin(), detail::analysis::lookalikes.end(),
-                         [](const auto& a, const auto& b) { return a.point < b.point; }));
 }
 
 TEST_CASE("limits count by themselves, kill switches stay, and times bound what covers what") {

@@ -9,9 +9,24 @@
 #include <memory>
 
 #include "opspilot/policy/detail/analysis/analysis.hpp"
-#include "opspilot/policy/detail/analysis/lookalikes.hpp"
 
 namespace opspilot::detail::analysis {
+
+/// Letters that look like a Latin one, by the table of confusables of Unicode Technical Standard 39 (letters of Greek, Cyrillic
+/// and Armenian alone, where one letter stands for one).
+struct lookalike {
+    std::int32_t point;
+    char latin;
+};
+inline constexpr std::array<lookalike, 66> lookalikes{
+    {{0x391, 'A'}, {0x392, 'B'}, {0x395, 'E'}, {0x396, 'Z'}, {0x397, 'H'}, {0x399, 'l'}, {0x39A, 'K'}, {0x39C, 'M'}, {0x39D, 'N'},
+     {0x39F, 'O'}, {0x3A1, 'P'}, {0x3A4, 'T'}, {0x3A5, 'Y'}, {0x3A7, 'X'}, {0x3B1, 'a'}, {0x3B3, 'y'}, {0x3B9, 'i'}, {0x3BD, 'v'},
+     {0x3BF, 'o'}, {0x3C1, 'p'}, {0x3C3, 'o'}, {0x3C5, 'u'}, {0x3F2, 'c'}, {0x3F3, 'j'}, {0x3F9, 'C'}, {0x405, 'S'}, {0x406, 'l'},
+     {0x408, 'J'}, {0x410, 'A'}, {0x412, 'B'}, {0x415, 'E'}, {0x41A, 'K'}, {0x41C, 'M'}, {0x41D, 'H'}, {0x41E, 'O'}, {0x420, 'P'},
+     {0x421, 'C'}, {0x422, 'T'}, {0x423, 'Y'}, {0x425, 'X'}, {0x430, 'a'}, {0x433, 'r'}, {0x435, 'e'}, {0x43E, 'o'}, {0x440, 'p'},
+     {0x441, 'c'}, {0x443, 'y'}, {0x445, 'x'}, {0x455, 's'}, {0x456, 'i'}, {0x458, 'j'}, {0x461, 'w'}, {0x4AE, 'Y'}, {0x4AF, 'y'},
+     {0x4BB, 'h'}, {0x4C0, 'l'}, {0x4CF, 'i'}, {0x501, 'd'}, {0x51B, 'q'}, {0x51D, 'w'}, {0x54D, 'U'}, {0x555, 'O'}, {0x570, 'h'},
+     {0x578, 'n'}, {0x57D, 'u'}, {0x585, 'o'}}};
 
 inline std::int32_t next_point(std::string_view& text) noexcept {
     utf8proc_int32_t point = -1;
@@ -60,12 +75,11 @@ OPSPILOT_INLINE std::string odd_characters(std::string_view text) {
 }
 
 OPSPILOT_INLINE std::string appearance(std::string_view text) {
-    // Compatibility forms first: full-width letters and ligatures look like the plain ones. Accents stand by themselves then, so
-    // that their letters are looked up too.
+    // Compatibility forms first: full-width letters and ligatures look like the plain ones.
     utf8proc_uint8_t* mapped = nullptr;
     const auto size =
         utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_IGNORE));
+                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_IGNORE));
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
     if (size < 0) return std::string(text);
     std::string_view rest(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(size));
@@ -73,10 +87,9 @@ OPSPILOT_INLINE std::string appearance(std::string_view text) {
     while (!rest.empty()) {
         const std::string_view before = rest;
         const std::int32_t p = next_point(rest);
-        const auto known = std::lower_bound(lookalikes.begin(), lookalikes.end(), p,
-                                            [](const lookalike& l, std::int32_t wanted) { return l.point < wanted; });
-        if (known != lookalikes.end() && known->point == p)
-            out += known->ascii;
+        const auto known = std::find_if(lookalikes.begin(), lookalikes.end(), [&](const lookalike& l) { return l.point == p; });
+        if (known != lookalikes.end())
+            out += known->latin;
         else
             out += before.substr(0, before.size() - rest.size());
     }
