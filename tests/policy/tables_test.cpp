@@ -57,7 +57,8 @@ struct table_desk : desk {
 }  // namespace
 
 TEST_CASE("tables say what they hold") {
-    const auto all = several().list();
+    const lookup_tables tables = several();
+    const auto all = tables.list();
     REQUIRE(all.size() == 4);
     CHECK(all[0].name == "caps");
     CHECK(all[0].version == "3");
