@@ -89,17 +89,27 @@ inline double solve_temperature(std::span<const double> logits, std::size_t clas
     std::vector<double> scaled(logits.begin(), logits.end());
     for (double& z : scaled) z /= unit;
     double low = -10.0, high = 10.0, x = 0.0;
-    if (temperature_slopes(std::exp(high), scaled, classes, label).first <= 0.0) return std::exp(-high) * unit;
-    if (temperature_slopes(std::exp(low), scaled, classes, label).first >= 0.0) return std::exp(-low) * unit;
+    bool low_known = false, high_known = false;
     for (int round = 0; round < 200; ++round) {
         const double b = std::exp(x);
         const temperature_slopes slopes(b, scaled, classes, label);
         if (slopes.first == 0.0) break;
-        (slopes.first > 0.0 ? high : low) = x;
+        const bool down = slopes.first > 0.0;
+        (down ? high : low) = x;
+        (down ? high_known : low_known) = true;
         double next = slopes.second > 0.0 ? std::log(std::max(b - slopes.first / slopes.second, 1e-300)) : low;
-        if (!(next > low && next < high)) next = 0.5 * (low + high);
-        if (std::fabs(next - x) < 1e-15) break;
+        const bool arrived = std::fabs(next - x) < 1e-9;  // Newton squares it once more; rounding may leave the bracket here
+        if (!arrived && !(next > low && next < high)) {
+            // Out of the bracket: is there a root in it at all?
+            if (down && !low_known && temperature_slopes(std::exp(low), scaled, classes, label).first >= 0.0)
+                return std::exp(-low) * unit;
+            if (!down && !high_known && temperature_slopes(std::exp(high), scaled, classes, label).first <= 0.0)
+                return std::exp(-high) * unit;
+            (down ? low_known : high_known) = true;
+            next = 0.5 * (low + high);
+        }
         x = next;
+        if (arrived) break;
     }
     return std::exp(-x) * unit;
 }
