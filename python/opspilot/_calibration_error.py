@@ -125,7 +125,7 @@ class Reliability(Described):
             ("uncertainty", f"{self.parts.uncertainty:.4f}"),
             ("labels", f"{self.error.n}"),
         ]
-        caption = "Points: bins of equal mass with 95 % intervals. Steps: isotonic regression of the labels. Dashed: calibrated."
+        caption = "Points: bins of equal mass, 95 % intervals (Wilson). Steps: isotonic regression. Dashed: calibrated."
         body = page.section("Reliability", page.facts(facts), page.figure(self.svg(), caption))
         return page.document("Reliability diagram", body)
 

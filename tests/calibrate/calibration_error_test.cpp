@@ -31,7 +31,8 @@ double measured(const nlohmann::json& c, calibration_measure measure, std::size_
 }  // namespace
 
 TEST_CASE("debiased and plain binned errors are those of uncertainty-calibration") {
-    for (const auto& c : oracle_of("calibration_error")["cases"]) {
+    const auto oracle = oracle_of("calibration_error");
+    for (const auto& c : oracle["cases"]) {
         INFO(c["name"].get<std::string>());
         CHECK(measured(c, calibration_measure::debiased) == Approx(c["debiased"].get<double>()).margin(1e-12));
         CHECK(measured(c, calibration_measure::debiased, 10) == Approx(c["debiased_10_bins"].get<double>()).margin(1e-12));
@@ -40,14 +41,16 @@ TEST_CASE("debiased and plain binned errors are those of uncertainty-calibration
 }
 
 TEST_CASE("the smooth error is relplot's within its 1e-3") {
-    for (const auto& c : oracle_of("calibration_error")["cases"]) {
+    const auto oracle = oracle_of("calibration_error");
+    for (const auto& c : oracle["cases"]) {
         INFO(c["name"].get<std::string>());
         CHECK(measured(c, calibration_measure::smooth) == Approx(c["smooth"].get<double>()).margin(1e-3));
     }
 }
 
 TEST_CASE("the decomposition of the Brier score is that of model-diagnostics, and adds up") {
-    for (const auto& c : oracle_of("calibration_error")["cases"]) {
+    const auto oracle = oracle_of("calibration_error");
+    for (const auto& c : oracle["cases"]) {
         INFO(c["name"].get<std::string>());
         const score_decomposition d = *decompose_score(doubles_of(c["p"]), labels_of(c["label"]));
         CHECK(d.miscalibration == Approx(c["corp"]["miscalibration"].get<double>()).margin(1e-12));

@@ -309,3 +309,37 @@ def test_a_reliability_diagram_is_data_and_a_page(tmp_path: Path) -> None:
     assert f"{float(diagram.error):.4f}" in page
     few = calibrate.reliability([0.2, 0.2, 0.7, 0.7], [0, 1, 1, 1])
     assert few.svg()
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_schema_of_calibration_json_knows_each_kind_as_its_reader_does(kind: Any) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    from opspilot import _core
+
+    p, label = stated(200)
+    made = kind()
+    made = made.fit(p, label, ["b", "a"] * 100) if kind is calibrate.HierarchicalPlatt else made.fit(p, label)
+    schema = jsonschema.Draft202012Validator(op.schemas.get("calibration"))
+
+    def agreed(calibrator: dict[str, Any]) -> bool:
+        document = {"version": 1, "calibrator": calibrator, "thresholds": []}
+        try:
+            _core.check_calibration(json.dumps(document).encode())
+        except op.CalibrationError:
+            read = False
+        else:
+            read = True
+        assert schema.is_valid(document) is read, calibrator
+        return read
+
+    good = json.loads(made.to_json())
+    assert agreed(good)
+    for key in good:
+        assert not agreed({other: value for other, value in good.items() if other != key})
+        for wrong in ("x", None, [], ["x"], [2.5], {"x": 1}, True):
+            if not (wrong == [2.5] and "score" in key):
+                assert not agreed({**good, key: wrong})
+    assert not agreed({**good, "c" if kind is not calibrate.Beta else "t": 1.0})
+    for key in ("t", "spread"):
+        if key in good:
+            assert not agreed({**good, key: 0})

@@ -62,6 +62,17 @@ inline beta_fit fit_beta_with(beta_function function, bool free_a, bool free_b, 
     function.free_b = free_b;
     std::vector<double> x(1 + std::size_t{free_a} + std::size_t{free_b}, 0.0);
     x.back() = base_logit;
+    constexpr std::size_t few = std::size_t{1} << 15U;
+    if (const std::size_t stride = function.label.size() / few; stride > 3) {  // near the end at a fraction of the price
+        std::vector<double> log_p, minus_log_rest;
+        std::vector<std::uint8_t> label;
+        for (std::size_t i = 0; i < function.label.size(); i += stride) {
+            log_p.push_back(function.log_p[i]);
+            minus_log_rest.push_back(function.minus_log_rest[i]);
+            label.push_back(function.label[i]);
+        }
+        minimise_by_newton(beta_function{log_p, minus_log_rest, label, free_a, free_b}, x);
+    }
     minimise_by_newton(function, x);
     return {function.curve(x), function.value(x)};
 }

@@ -89,17 +89,24 @@ inline double solve_temperature(std::span<const double> logits, std::size_t clas
     std::vector<double> scaled(logits.begin(), logits.end());
     for (double& z : scaled) z /= unit;
     double low = -10.0, high = 10.0, x = 0.0;
-    if (temperature_slopes(std::exp(high), scaled, classes, label).first <= 0.0) return std::exp(-high) * unit;
-    if (temperature_slopes(std::exp(low), scaled, classes, label).first >= 0.0) return std::exp(-low) * unit;
+    const auto slope_at = [&](double log_b) { return temperature_slopes(std::exp(log_b), scaled, classes, label).first; };
+    bool bounds_checked = false;
     for (int round = 0; round < 200; ++round) {
         const double b = std::exp(x);
         const temperature_slopes slopes(b, scaled, classes, label);
+        double next = slopes.second > 0.0 ? std::log(std::max(b - slopes.first / slopes.second, 1e-300)) : high;
+        const bool arrived = std::fabs(next - x) < 1e-9;  // Newton squares it once more; rounding may leave the bracket here
+        if ((round == 8 || slopes.first == 0.0 || !(next > low && next < high)) && !bounds_checked) {
+            // Eight steps suffice for most roots: is there one at all?
+            if (slopes.first <= 0.0 && slope_at(high) <= 0.0) return std::exp(-high) * unit;
+            if (slopes.first >= 0.0 && slope_at(low) >= 0.0) return std::exp(-low) * unit;
+            bounds_checked = true;
+        }
         if (slopes.first == 0.0) break;
         (slopes.first > 0.0 ? high : low) = x;
-        double next = slopes.second > 0.0 ? std::log(std::max(b - slopes.first / slopes.second, 1e-300)) : low;
-        if (!(next > low && next < high)) next = 0.5 * (low + high);
-        if (std::fabs(next - x) < 1e-15) break;
+        if (!arrived && !(next > low && next < high)) next = 0.5 * (low + high);
         x = next;
+        if (arrived) break;
     }
     return std::exp(-x) * unit;
 }

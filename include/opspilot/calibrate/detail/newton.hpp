@@ -56,6 +56,10 @@ void minimise_by_newton(const Function& function, std::vector<double>& x) {
         double descent = 0;
         for (std::size_t i = 0; i < d; ++i) descent += g[i] * step[i];
         if (!(descent < 0.0)) return;
+        if (-descent < 1e-12 * (1.0 + std::fabs(value))) {  // what is left is below the rounding of the sum: only sharpen
+            for (std::size_t i = 0; i < d; ++i) x[i] += step[i];
+            return;
+        }
         bool moved = false;
         for (double stride = 1.0; stride >= 1e-10 && !moved; stride *= 0.5) {
             for (std::size_t i = 0; i < d; ++i) next[i] = x[i] + stride * step[i];
@@ -66,11 +70,7 @@ void minimise_by_newton(const Function& function, std::vector<double>& x) {
                 moved = true;
             }
         }
-        if (moved) continue;
-        // The decrease is below the rounding of the sum: one full step more only sharpens the last digits.
-        if (-descent < 1e-9 * (1.0 + std::fabs(value)))
-            for (std::size_t i = 0; i < d; ++i) x[i] += step[i];
-        return;
+        if (!moved) return;
     }
 }
 
