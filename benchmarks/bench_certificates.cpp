@@ -61,8 +61,7 @@ BENCHMARK(ranks_up_to_a_million)->Unit(benchmark::kMillisecond);
 void evidence_of_a_stream(benchmark::State& state) {
     const auto total = static_cast<std::uint64_t>(state.range(0));
     for (auto _ : state)
-        benchmark::DoNotOptimize(
-            opspilot::log_rate_evidence(total / 40, total, 0.02, 3.92, 192.08, opspilot::rate_side::above));
+        benchmark::DoNotOptimize(opspilot::log_rate_evidence(total / 40, total, 0.02, 3.92, 192.08, opspilot::rate_side::above));
 }
 BENCHMARK(evidence_of_a_stream)->Arg(400)->Arg(100'000);
 

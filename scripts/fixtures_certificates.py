@@ -1,28 +1,28 @@
-"""Oracles of certificates, frozen in tests/fixtures/certificates.json: scipy, mpmath, MAPIE and confseq answer here.
+"""What scipy, mpmath, MAPIE and confseq say about certificates, for regenerate_fixtures.py.
 
-python scripts/fixtures_certificates.py        (benchmarks/requirements-certificates.txt, with `mpmath` and `confseq`)
-
-confseq 0.0.11 builds with the headers of Boost alone; its `betting` module is pure Python, and a checkout on PYTHONPATH does.
+confseq 0.0.11 does not build everywhere; its `betting` module is pure Python, and a checkout on PYTHONPATH does.
 """
 
 from __future__ import annotations
 
-import json
+import importlib
 import math
 import warnings
-from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-FILE = Path(__file__).resolve().parents[1] / "tests" / "fixtures" / "certificates.json"
 Entry = dict[str, Any]
+
+
+def library(name: str) -> Any:
+    """What is imported only when a fixture is made, and not everywhere installed."""
+    return importlib.import_module(name)
 
 
 def rate_evidence() -> list[list[Any]]:
     """ln E of the cut beta mixture by mpmath's incomplete beta function: [bad, total, limit, a, b, side, ln E]."""
-    import mpmath as mp
+    mp = library("mpmath")
 
     def evidence(bad: int, total: int, limit: float, a: float, b: float, side: str) -> float:
         # The small one of the two tails is a difference of near numbers: as many digits more as it has zeros.
@@ -56,8 +56,8 @@ def rate_evidence() -> list[list[Any]]:
 
 def betting() -> list[Entry]:
     """ln of the largest capital of confseq's betting martingale, with bets of the predictable mixture, one-sided."""
-    from confseq.betting import betting_mart
-    from confseq.betting_strategies import lambda_predmix_eb
+    betting_mart = library("confseq.betting").betting_mart
+    lambda_predmix_eb = library("confseq.betting_strategies").lambda_predmix_eb
 
     random = np.random.default_rng(20261126)
     out: list[Entry] = []
@@ -84,7 +84,7 @@ def betting() -> list[Entry]:
 def grids() -> list[Entry]:
     """Thresholds that MAPIE's fixed sequence finds valid for a precision, on a grid that is shared, and those that scipy's
     binomial tail finds. MAPIE rounds some error counts up: its p-values are then conservative."""
-    from mapie.risk_control import BinaryClassificationController
+    BinaryClassificationController = library("mapie.risk_control").BinaryClassificationController
     from scipy import stats
 
     out: list[Entry] = []
@@ -171,37 +171,12 @@ def noise() -> Entry:
         (400, 40, 40, 40, 300, 5, 0.99),
     ]:
         delta = (1 - confidence) / (3 if looked == apparent else 4)
-        upper = lambda k, m, d=delta: float(stats.beta.isf(d, k + 1, m - k)) if k < m else 1.0  # noqa: E731
+
+        def upper(k: int, m: int, d: float = delta) -> float:
+            return float(stats.beta.isf(d, k + 1, m - k)) if k < m else 1.0
+
         a_low = float(stats.beta.ppf(delta, apparent, n - apparent + 1))
         first = upper(confirmed, n) if looked == apparent else upper(apparent, n) * upper(confirmed, looked)
         second = (1 - a_low) * upper(found, rest)
         audits.append([n, apparent, looked, confirmed, rest, found, confidence, first, second])
     return {"majority": majority, "audits": audits}
-
-
-def versions() -> dict[str, str]:
-    out = {}
-    for name in ("numpy", "scipy", "mpmath", "MAPIE", "confseq"):
-        try:
-            out[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            out[name] = "0.0.11, source" if name == "confseq" else "absent"
-    return out
-
-
-def certificates() -> None:
-    """Writes the file."""
-    document = {
-        "versions": versions(),
-        "rate_evidence": rate_evidence(),
-        "betting": betting(),
-        "grids": grids(),
-        "selections": selections(),
-        "noise": noise(),
-    }
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(json.dumps(document, separators=(",", ":")).replace("],[", "],\n[").replace("},{", "},\n{") + "\n")
-
-
-if __name__ == "__main__":
-    certificates()

@@ -12,7 +12,6 @@
 #include "module.hpp"
 #include "opspilot/calibrate/certificate.hpp"
 #include "opspilot/calibrate/labels.hpp"
-#include "opspilot/calibrate/platt.hpp"
 #include "opspilot/calibrate/threshold.hpp"
 
 namespace py = pybind11;
@@ -77,18 +76,6 @@ py::dict threshold_dict(const certified_threshold& t) {
 }
 
 void bind_calibrate(py::module_& m) {
-    m.def("fit_platt", [](const doubles& score, const doubles& label) {
-        const std::vector<std::uint8_t> labels = labels_of(label, "label");
-        const platt fitted = unwrap(fit_platt(vector_of(score, "score"), labels));
-        return py::make_tuple(fitted.a, fitted.b);
-    });
-    m.def("platt_probability", [](double a, double b, const doubles& score) {
-        const platt curve{.a = a, .b = b};
-        const std::span<const double> in = vector_of(score, "score");
-        py::array_t<double> out(static_cast<py::ssize_t>(in.size()));
-        for (std::size_t i = 0; i < in.size(); ++i) out.mutable_data()[i] = curve.probability(in[i]);
-        return out;
-    });
     m.def("automation_threshold",
           [](const doubles& score, const doubles& error, double max_risk, double confidence, const py::object& belief,
              const std::vector<std::uint32_t>& groups, std::uint32_t group_count) {

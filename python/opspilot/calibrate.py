@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from opspilot import _core
+from opspilot._calibration_error import CalibrationMeasure as CalibrationMeasure
+from opspilot._calibration_error import Reliability as Reliability
+from opspilot._calibration_error import ScoreDecomposition as ScoreDecomposition
+from opspilot._calibration_error import calibration_error as calibration_error
+from opspilot._calibration_error import decompose as decompose
+from opspilot._calibration_error import reliability as reliability
+from opspilot._calibrators import Beta as Beta
+from opspilot._calibrators import Calibrator as Calibrator
+from opspilot._calibrators import Choice as Choice
+from opspilot._calibrators import HierarchicalPlatt as HierarchicalPlatt
+from opspilot._calibrators import Isotonic as Isotonic
+from opspilot._calibrators import Platt as Platt
+from opspilot._calibrators import Temperature as Temperature
+from opspilot._calibrators import VectorScaling as VectorScaling
+from opspilot._calibrators import VennAbers as VennAbers
+from opspilot._calibrators import choose as choose
+from opspilot._calibrators import from_json as from_json
+from opspilot._calibrators import top_class as top_class
 from opspilot._certificates import ExpectedSelection as ExpectedSelection
 from opspilot._certificates import Ladder as Ladder
 from opspilot._certificates import LadderStep as LadderStep
@@ -27,7 +41,6 @@ from opspilot._costs import betting_upper as betting_upper
 from opspilot._costs import cost_threshold as cost_threshold
 from opspilot._costs import graded_threshold as graded_threshold
 from opspilot._costs import plan_reviews as plan_reviews
-from opspilot._describe import Described
 from opspilot._label_noise import AuditBound as AuditBound
 from opspilot._label_noise import LabelNoise as LabelNoise
 from opspilot._label_noise import apparent_recall as apparent_recall
@@ -47,29 +60,20 @@ from opspilot._recall import RecallFloor as RecallFloor
 from opspilot._recall import RecallPrice as RecallPrice
 from opspilot._recall import recall_and_risk as recall_and_risk
 from opspilot._recall import recall_floor as recall_floor
-from opspilot.errors import CalibrationError
-
-Floats = npt.NDArray[np.float64]
+from opspilot.errors import UsageError
 
 
-class Platt(Described):
-    """Platt scaling: ``p = 1 / (1 + exp(a * score + b))``, fitted on margins with smoothed targets (Platt 1999; Lin, Lin,
-    Weng 2007). Feed margins or logits, not probabilities."""
-
-    def __init__(self) -> None:
-        self.a_ = float("nan")
-        self.b_ = float("nan")
-
-    def fit(self, score: npt.ArrayLike, label: npt.ArrayLike) -> Self:
-        """``label`` 1 = right. Raises ``CalibrationError`` for unequal lengths, NaN, other labels, or one class only."""
-        self.a_, self.b_ = _core.fit_platt(score, label)
-        return self
-
-    def probability(self, score: npt.ArrayLike) -> Floats:
-        """Probability of label 1 for each score."""
-        if np.isnan(self.a_):
-            raise CalibrationError("not fitted", code="calibration.not_fitted", hint="call fit first")
-        return _core.platt_probability(self.a_, self.b_, score)
-
-    def _description(self) -> dict[str, Any]:
-        return {"kind": "platt", "a": self.a_, "b": self.b_}
+def __getattr__(name: str) -> Any:
+    """``CalibratedClassifier`` is an estimator of scikit-learn, which is loaded when it is asked for."""
+    if name != "CalibratedClassifier":
+        raise AttributeError(f"module 'opspilot.calibrate' has no attribute '{name}'")
+    try:
+        from opspilot._calibrated_classifier import CalibratedClassifier
+    except ImportError as absent:
+        raise UsageError(
+            f"CalibratedClassifier needs scikit-learn 1.6 ({absent})",
+            code="usage.extra",
+            where="calibrate.CalibratedClassifier",
+            hint="pip install 'opspilot[sklearn]'",
+        ) from absent
+    return CalibratedClassifier

@@ -16,7 +16,8 @@ TEST_CASE("disagreement of 14 % is noise of 7.6 %, and hides a perfect model") {
     CHECK(apparent_recall(0.10, eta) == Approx(0.58).margin(5e-3));
     CHECK(apparent_recall(0.30, eta) == Approx(0.84).margin(5e-3));
     CHECK(symmetric_noise(0.7) == 0.5);
-    for (const auto& row : certificate_fixtures().at("noise").at("majority"))
+    const nlohmann::json noise_cases = certificate_fixture("noise");
+    for (const auto& row : noise_cases.at("majority"))
         CHECK(majority_noise(row[0], row[1]) == Approx(row[2].get<double>()).epsilon(1e-10));
 }
 
@@ -40,7 +41,8 @@ TEST_CASE("a risk below the noise of the labels is refused") {
 }
 
 TEST_CASE("the audit's parts are Clopper and Pearson's, at their share of the failure probability") {
-    for (const auto& row : certificate_fixtures().at("noise").at("audits")) {
+    const nlohmann::json noise_cases = certificate_fixture("noise");
+    for (const auto& row : noise_cases.at("audits")) {
         INFO(row.dump());
         const auto made = *two_phase_audit({.n = row[0],
                                             .apparent = row[1],

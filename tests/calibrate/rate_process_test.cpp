@@ -9,7 +9,8 @@
 using namespace opspilot;
 
 TEST_CASE("the evidence is the quadrature of its definition") {
-    for (const auto& row : certificate_fixtures().at("rate_evidence")) {
+    const nlohmann::json frozen = certificate_fixture("rate_evidence").at("cases");
+    for (const auto& row : frozen) {
         INFO(row.dump());
         const auto side = row[5] == "above" ? rate_side::above : rate_side::below;
         const double mine = log_rate_evidence(row[0], row[1], row[2], row[3], row[4], side);

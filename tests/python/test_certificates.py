@@ -204,8 +204,7 @@ def test_how_many_labels_are_needed() -> None:
 
 
 def test_the_demos_certificate_is_bound_to_its_curve() -> None:
-    curve = calibrate.Platt()
-    curve.a_, curve.b_ = -1.0, 0.25
+    curve = calibrate.Platt.from_json('{"kind": "platt", "input": "probability", "a": -1.0, "b": 0.25}')
     t = calibrate.automation_threshold(*sample(), max_risk=0.05)
     document = star_bundle.Confidence(curve, t, "m", (0, 1)).document()
     stated = document["thresholds"][0]["certificate"]["calibrator_fingerprint"]

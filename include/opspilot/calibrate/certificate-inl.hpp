@@ -14,6 +14,8 @@
 #include "opspilot/base/text.hpp"
 #include "opspilot/calibrate/binomial.hpp"
 #include "opspilot/calibrate/certificate.hpp"
+#include "opspilot/calibrate/detail/calibrator_json.hpp"
+#include "opspilot/calibrate/detail/checks.hpp"
 #include "opspilot/calibrate/detail/errors.hpp"
 #include "opspilot/calibrate/labels.hpp"
 
@@ -21,8 +23,6 @@ namespace opspilot {
 
 namespace detail {
 
-inline constexpr std::array<std::string_view, 2> calibrator_kinds{"none", "platt"};
-inline constexpr std::array<std::string_view, 2> calibrator_inputs{"margin", "probability"};
 inline constexpr std::array<std::string_view, 1> threshold_scopes{"auto"};
 
 inline constexpr std::array<document_field, 6> calibration_fields{{
@@ -32,12 +32,6 @@ inline constexpr std::array<document_field, 6> calibration_fields{{
     {"temperature", json_kind::number, false, "ranking scores are divided by it before their softmax; default 1"},
     {"abstain_below", json_kind::number, false, "a best candidate less probable than this is not even suggested; default 0"},
     {"recall_floors", json_kind::array, false, "floors under the recall of classes that must not be missed"},
-}};
-inline constexpr std::array<document_field, 4> calibrator_fields{{
-    {"kind", json_kind::text, true, "none or platt", calibrator_kinds},
-    {"input", json_kind::text, true, "what it reads: a margin, or a probability (its logit is taken)", calibrator_inputs},
-    {"a", json_kind::number, false, "platt: p = 1 / (1 + exp(a f + b))"},
-    {"b", json_kind::number, false, "platt: p = 1 / (1 + exp(a f + b))"},
 }};
 inline constexpr std::array<document_field, 4> threshold_fields{{
     {"scope", json_kind::text, true, "what it permits: auto", threshold_scopes},
@@ -181,18 +175,10 @@ inline result<recall_threshold> read_recall(const json& node, std::string_view w
 }
 
 inline status read_calibrator(const json& node, calibration& out) {
-    constexpr std::string_view where = "/calibrator";
-    OPSPILOT_CHECK(check_object(node, calibrator_fields, where, error_kind::calibration));
-    out.kind = node.at("kind") == "platt" ? calibrator_kind::platt : calibrator_kind::none;
-    out.input = node.at("input") == "probability" ? calibrator_input::probability : calibrator_input::margin;
-    for (const char* key : {"a", "b"}) {
-        if (node.contains(key) != (out.kind == calibrator_kind::platt))
-            return calibration_error_at(node.contains(key) ? "calibration.unknown_field" : "calibration.missing_field",
-                                        fmt::format("'{}' belongs to kind platt and to no other", key), pointer(where, key));
-        if (node.contains(key) && !std::isfinite(node.at(key).get<double>()))
-            return calibration_error_at("calibration.not_finite", fmt::format("'{}' is not finite", key), pointer(where, key));
-    }
-    out.curve = {number_or(node, "a", -1.0), number_or(node, "b", 0.0)};
+    OPSPILOT_TRY(out.calibrator, read_score_calibrator(node, "/calibrator"));
+    out.kind = out.calibrator.kind();
+    out.input = out.calibrator.input;
+    if (const auto* line = std::get_if<platt>(&out.calibrator.curve)) out.curve = *line;
     return {};
 }
 
@@ -222,13 +208,11 @@ inline json certificate_json(const certificate& c) {
 
 /// The calibrator as it stands in the document: what is written, and what is hashed.
 inline json calibrator_json(const calibration& c) {
-    json out{{"kind", calibrator_kinds[static_cast<std::size_t>(c.kind)]},
-             {"input", calibrator_inputs[static_cast<std::size_t>(c.input)]}};
-    if (c.kind == calibrator_kind::platt) {
-        out["a"] = c.curve.a;
-        out["b"] = c.curve.b;
-    }
-    return out;
+    score_calibrator written = c.calibrator;
+    written.input = c.input;
+    if (c.kind == calibrator_kind::none) written.curve = std::monostate{};
+    if (c.kind == calibrator_kind::platt) written.curve = c.curve;
+    return score_calibrator_json(written);
 }
 
 /// A moment as the UTC day it lies in: 2026-05-31. Years 1970 to 9999.
@@ -339,12 +323,10 @@ OPSPILOT_INLINE result<calibration> calibration::parse(std::string_view text) {
     return out;
 }
 
-OPSPILOT_INLINE double calibration::probability(double score) const noexcept {
+OPSPILOT_INLINE double calibration::probability(double score, std::uint32_t client) const noexcept {
     if (kind == calibrator_kind::none) return input == calibrator_input::probability ? score : platt{}.probability(score);
-    if (input == calibrator_input::margin) return curve.probability(score);
-    constexpr double smallest = std::numeric_limits<double>::epsilon();
-    const double p = std::clamp(score, smallest, 1.0 - smallest);
-    return curve.probability(portable_log(p) - portable_log1p(-p));
+    if (kind != calibrator_kind::platt) return calibrator.probability(score, client);
+    return curve.probability(input == calibrator_input::margin ? score : detail::kept_logit(score));
 }
 
 OPSPILOT_INLINE std::string calibration::calibrator_fingerprint() const {

@@ -11,6 +11,7 @@
 
 #include "opspilot/base/document.hpp"
 #include "opspilot/base/result.hpp"
+#include "opspilot/calibrate/calibrator.hpp"
 #include "opspilot/calibrate/platt.hpp"
 #include "opspilot/calibrate/threshold.hpp"
 
@@ -78,19 +79,15 @@ struct recall_threshold {
     std::uint64_t positives = 0, misses_allowed = 0, needed = 0;
 };
 
-/// How raw scores become probabilities.
-enum class calibrator_kind : std::uint8_t { none, platt };
-/// What the calibrator reads: a margin as it is, or a probability, of which it takes the logit.
-enum class calibrator_input : std::uint8_t { margin, probability };
-
 /// The document as a whole. A plain value; reading is thread-safe.
 class OPSPILOT_API calibration {
 public:
     calibrator_kind kind = calibrator_kind::none;
     calibrator_input input = calibrator_input::margin;
-    platt curve;
-    double temperature = 1;    ///< ranking scores are divided by it before their softmax; > 0
-    double abstain_below = 0;  ///< a best candidate less probable than this is not even suggested; in [0, 1)
+    platt curve;                  ///< of kind platt
+    score_calibrator calibrator;  ///< of all other kinds; `kind` and `input` are its
+    double temperature = 1;       ///< ranking scores are divided by it before their softmax; > 0
+    double abstain_below = 0;     ///< a best candidate less probable than this is not even suggested; in [0, 1)
     std::vector<threshold> thresholds;
     std::vector<recall_threshold> recall_floors;
 
@@ -100,7 +97,8 @@ public:
     [[nodiscard]] static result<calibration> parse(std::string_view json);
 
     /// Probability of a raw score. Without a calibrator: the score itself for input "probability", else its logistic value.
-    [[nodiscard]] double probability(double score) const noexcept;
+    /// `client`: a number from `calibrator.client_number`.
+    [[nodiscard]] double probability(double score, std::uint32_t client = hierarchical_platt::new_client) const noexcept;
 
     /// SHA-256 hex of everything that makes a probability of a score: the calibrator with its parameters, and the temperature.
     /// A threshold is a number on that scale, so its certificate is bound to it.

@@ -17,7 +17,7 @@ OPSPILOT_INLINE double symmetric_noise(double disagreement) noexcept {
 }
 
 OPSPILOT_INLINE double majority_noise(double noise, std::uint32_t labels) noexcept {
-    // Wrong when more than half of the labels are: when less than half are right.
+    // Wrong when more than half of the labels are, that is when fewer than the other half are right.
     return labels == 0 ? 0.0 : binomial_cdf(labels - labels / 2 - 1, labels, 1.0 - noise);
 }
 

@@ -56,9 +56,11 @@ struct client_overlay {
 
 }  // namespace detail
 
+/// `bundle::with` copies it whole, so that nothing can be forgotten: every member is a value, shared and immutable, or refers to
+/// a part of the loaded bundle, which stays (as the catalogue does to its schema).
 struct bundle::impl {
-    std::string packed;
-    container parts;                       ///< views into `packed`, or into that of `origin`
+    std::shared_ptr<const std::string> packed;
+    container parts;                       ///< views into `packed`
     std::shared_ptr<const bundle> origin;  ///< the loaded bundle of which this one differs in policies alone; or null
     sha256_digest identity{};              ///< of everything that decides
     std::string fingerprint, name, version, region;
@@ -72,6 +74,7 @@ struct bundle::impl {
     std::shared_ptr<const prepared_actions> prepared;
     std::optional<pipeline> ranking;  ///< empty: the bundle has no models and decides by its baseline
     std::optional<opspilot::generator> generate;
+    lookup_tables tables;
     policy_set policy;
     std::optional<policy_set> baseline;
     policy_catalogue policy_ready, baseline_ready;                                              ///< for `catalogue`
