@@ -4,6 +4,7 @@
 /// in a fixed order. Accurate to 2 units in the last place (log1p: 4).
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <initializer_list>
@@ -25,8 +26,10 @@ namespace opspilot {
     double sum = 0;
     for (const double coefficient : {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0,
                                      1.0 / 40320.0, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0})
-        sum = sum * r + coefficient;  // Taylor: 1/13! … 1/1!
-    return std::ldexp(sum * r + 1.0, k);
+        sum = sum * r + coefficient;     // Taylor: 1/13! … 1/1!
+    const double power = sum * r + 1.0;  // times 2^k, which is exact where the result is normal
+    if (k < -1021 || k > 1022) return std::ldexp(power, k);
+    return power * std::bit_cast<double>(static_cast<std::uint64_t>(k + 1023) << 52U);
 }
 
 /// Natural logarithm. 0 gives -infinity, negative numbers and NaN give NaN.
@@ -38,7 +41,14 @@ namespace opspilot {
     if (x == 0) return -std::numeric_limits<double>::infinity();
     if (std::isinf(x)) return x;
     int k = 0;
-    double m = std::frexp(x, &k);  // in [1/2, 1)
+    double m = x;  // in [1/2, 1), and x = m 2^k
+    if (x >= std::numeric_limits<double>::min()) {
+        const auto bits = std::bit_cast<std::uint64_t>(x);
+        k = static_cast<int>(bits >> 52U) - 1022;
+        m = std::bit_cast<double>((bits & 0x000F'FFFF'FFFF'FFFFU) | 0x3FE0'0000'0000'0000U);
+    } else {
+        m = std::frexp(x, &k);
+    }
     if (m < sqrt_half) {
         m *= 2;
         --k;
@@ -47,7 +57,9 @@ namespace opspilot {
     const double s = f / (2.0 + f);  // log(m) = 2 atanh(s), |s| < 0.172
     const double square = s * s;
     double series = 0.0;
-    for (int n = 23; n >= 3; n -= 2) series = series * square + 1.0 / n;
+    for (const double coefficient :
+         {1.0 / 23, 1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3})
+        series = series * square + coefficient;
     const double tail = 2.0 * s * square * series;
     return k * ln2_high + (2.0 * s + (tail + k * ln2_low));
 }

@@ -81,44 +81,63 @@ struct avx512_trees : portable_trees<Tag> {
         }
     }
 
-    /// Eight lanes' entries of a table of up to 64 doubles in registers.
-    template <std::size_t Pairs>
-    static __m512d find(const __m512d* table, __m512i index) noexcept {
-        __m512d found = _mm512_permutex2var_pd(table[0], index, table[1]);
-        if constexpr (Pairs > 1) found = or_pair(found, _mm512_test_epi64_mask(index, _mm512_set1_epi64(16)), table + 2, index);
-        if constexpr (Pairs > 2) {
-            __m512d high = _mm512_permutex2var_pd(table[4], index, table[5]);
-            high = or_pair(high, _mm512_test_epi64_mask(index, _mm512_set1_epi64(16)), table + 6, index);
-            found = _mm512_mask_blend_pd(_mm512_test_epi64_mask(index, _mm512_set1_epi64(32)), found, high);
-        }
-        return found;
-    }
-    static __m512d or_pair(__m512d otherwise, __mmask8 mask, const __m512d* pair, __m512i index) noexcept {
-        return _mm512_mask_blend_pd(mask, otherwise, _mm512_permutex2var_pd(pair[0], index, pair[1]));
-    }
-    template <std::size_t Pairs>
-    static void permuted(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
-                         std::size_t lanes) noexcept {
-        __m512d table[2 * Pairs];
-        for (std::size_t r = 0; r < 2 * Pairs; ++r) {
-            const std::size_t left = count > 8 * r ? count - 8 * r : 0;
-            table[r] = _mm512_maskz_loadu_pd(static_cast<__mmask8>(left >= 8 ? 0xFFU : (1U << left) - 1U), leaves + 8 * r);
-        }
+    /// Up to 16 leaves: two registers of doubles, looked up for eight lanes at once.
+    static void sixteen(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
+                        std::size_t lanes) noexcept {
+        const __m512d low = _mm512_maskz_loadu_pd(first_of(count), leaves);
+        const __m512d high = _mm512_maskz_loadu_pd(first_of(count > 8 ? count - 8 : 0), leaves + 8);
         for (std::size_t i = 0; i < lanes; i += 8) {
             const __m512i at = _mm512_maskz_cvtepu8_epi64(0xFF, _mm_loadl_epi64(reinterpret_cast<const __m128i*>(index + i)));
-            _mm512_storeu_pd(sums + i, _mm512_add_pd(_mm512_loadu_pd(sums + i), find<Pairs>(table, at)));
+            _mm512_storeu_pd(sums + i, _mm512_add_pd(_mm512_loadu_pd(sums + i), _mm512_permutex2var_pd(low, at, high)));
         }
+    }
+    /// Up to 32 or 64 leaves. One port permutes, and a permute of words finds sixteen lanes' halves where one of doubles finds
+    /// eight lanes: lower and upper halves have tables of their own, and are joined when they are found.
+    template <std::size_t Pairs>
+    static void halved(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
+                       std::size_t lanes) noexcept {
+        const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+        __m512i lower[2 * Pairs], upper[2 * Pairs];
+        for (std::size_t r = 0; r < 2 * Pairs; ++r) {
+            const std::size_t left = count > 16 * r ? count - 16 * r : 0;
+            const double* const from = leaves + (left != 0 ? 16 * r : 0);
+            const __m512i a = _mm512_castpd_si512(_mm512_maskz_loadu_pd(first_of(left), from));
+            const __m512i b = _mm512_castpd_si512(_mm512_maskz_loadu_pd(first_of(left > 8 ? left - 8 : 0), from + 8));
+            lower[r] = _mm512_permutex2var_epi32(a, even, b);
+            upper[r] = _mm512_permutex2var_epi32(a, odd, b);
+        }
+        const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+        const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+        for (std::size_t i = 0; i < lanes; i += 16) {
+            const __m512i at = _mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(index + i)));
+            __m512i low = _mm512_permutex2var_epi32(lower[0], at, lower[1]);
+            __m512i high = _mm512_permutex2var_epi32(upper[0], at, upper[1]);
+            if constexpr (Pairs > 1) {
+                const __mmask16 beyond = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+                low = _mm512_mask_blend_epi32(beyond, low, _mm512_permutex2var_epi32(lower[2], at, lower[3]));
+                high = _mm512_mask_blend_epi32(beyond, high, _mm512_permutex2var_epi32(upper[2], at, upper[3]));
+            }
+            add_to(sums + i, _mm512_permutex2var_epi32(low, first, high));
+            add_to(sums + i + 8, _mm512_permutex2var_epi32(low, second, high));
+        }
+    }
+    static __mmask8 first_of(std::size_t count) noexcept {
+        return static_cast<__mmask8>(count >= 8 ? 0xFFU : (1U << count) - 1U);
+    }
+    static void add_to(double* sums, __m512i bits) noexcept {
+        _mm512_storeu_pd(sums, _mm512_add_pd(_mm512_loadu_pd(sums), _mm512_castsi512_pd(bits)));
     }
     static void add_doubles(const std::uint8_t* index, const double* leaves, std::size_t count, double* sums,
                             std::size_t lanes) noexcept {
         if (count == 1 || count > 64)
             portable_trees<Tag>::add(index, leaves, count, sums, lanes);
         else if (count <= 16)
-            permuted<1>(index, leaves, count, sums, lanes);
+            sixteen(index, leaves, count, sums, lanes);
         else if (count <= 32)
-            permuted<2>(index, leaves, count, sums, lanes);
+            halved<1>(index, leaves, count, sums, lanes);
         else
-            permuted<4>(index, leaves, count, sums, lanes);
+            halved<2>(index, leaves, count, sums, lanes);
     }
 
     template <std::size_t Pairs>
