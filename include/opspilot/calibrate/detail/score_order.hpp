@@ -2,6 +2,7 @@
 /// Internal: labelled scores in ascending order, as blocks of equal scores with exact counts.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -28,26 +29,48 @@ struct ordered_score {
     std::uint32_t row;
 };
 
-/// The rows by ascending score, equal scores in the order of their rows. Radix sort: six passes of eleven bits over the keys, of
-/// which those that all scores share are left out. Scores are finite, and fewer than 2^32.
-inline std::vector<ordered_score> order_scores(std::span<const double> score) {
-    constexpr std::size_t digits = 6, width = 11, values = std::size_t{1} << width;
-    const std::size_t n = score.size();
-    std::vector<ordered_score> from(n), to(n);
-    std::vector<std::array<std::uint32_t, values>> counts(digits);
-    for (std::size_t i = 0; i < n; ++i) {
-        const std::uint64_t key = score_order_key(score[i]);
-        from[i] = {key, static_cast<std::uint32_t>(i)};
-        for (std::size_t d = 0; d < digits; ++d) ++counts[d][(key >> (d * width)) & (values - 1)];
-    }
-    for (std::size_t d = 0; d < digits && n > 0; ++d) {
-        std::array<std::uint32_t, values>& start = counts[d];
-        if (start[(from[0].key >> (d * width)) & (values - 1)] == n) continue;
-        std::exclusive_scan(start.begin(), start.end(), start.begin(), std::uint32_t{0});
-        for (const ordered_score& entry : from) to[start[(entry.key >> (d * width)) & (values - 1)]++] = entry;
+/// Sorts by key, equal keys in the order of their rows. Radix sort by the first 33 bits in which keys differ, in three passes;
+/// what is equal so far is short, and is sorted by comparison. Entries come in the order of their rows.
+inline std::vector<ordered_score> sort_by_key(std::vector<ordered_score> from) {
+    constexpr unsigned digits = 3, width = 11, window = digits * width;
+    constexpr std::size_t values = std::size_t{1} << width;
+    const std::size_t n = from.size();
+    std::vector<ordered_score> to(n);
+    std::uint64_t varying = 0;
+    for (const ordered_score& entry : from) varying |= entry.key ^ from.front().key;
+    const auto bits = static_cast<unsigned>(std::bit_width(varying));
+    const unsigned shift = bits > window ? bits - window : 0;
+    std::vector<std::array<std::uint32_t, values>> starts(digits);
+    for (const ordered_score& entry : from)
+        for (unsigned d = 0; d < digits; ++d) ++starts[d][(entry.key >> (shift + d * width)) & (values - 1)];
+    for (unsigned d = 0; d < digits && d * width < bits; ++d) {
+        std::exclusive_scan(starts[d].begin(), starts[d].end(), starts[d].begin(), std::uint32_t{0});
+        for (const ordered_score& entry : from) to[starts[d][(entry.key >> (shift + d * width)) & (values - 1)]++] = entry;
         std::swap(from, to);
     }
+    if (shift == 0) return from;
+    for (std::size_t begin = 0, end = 0; begin < n; begin = end) {
+        for (end = begin + 1; end < n && (from[end].key >> shift) == (from[begin].key >> shift);) ++end;
+        if (end - begin > 1)
+            std::sort(
+                from.begin() + static_cast<std::ptrdiff_t>(begin), from.begin() + static_cast<std::ptrdiff_t>(end),
+                [](const ordered_score& x, const ordered_score& y) { return x.key != y.key ? x.key < y.key : x.row < y.row; });
+    }
     return from;
+}
+
+/// The rows by ascending score, equal scores in the order of their rows. Scores are finite, and fewer than 2^32.
+inline std::vector<ordered_score> order_scores(std::span<const double> score) {
+    std::vector<ordered_score> rows(score.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = {score_order_key(score[i]), static_cast<std::uint32_t>(i)};
+    return sort_by_key(std::move(rows));
+}
+
+/// The same by descending score; keys are complements of `score_order_key`.
+inline std::vector<ordered_score> best_first(std::span<const double> score) {
+    std::vector<ordered_score> rows(score.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = {~score_order_key(score[i]), static_cast<std::uint32_t>(i)};
+    return sort_by_key(std::move(rows));
 }
 
 /// All rows of one score: exact counts. Without weights, `weight` counts rows and `sum` positive labels.

@@ -3,52 +3,15 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <numeric>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "opspilot/calibrate/detail/score_order.hpp"
 
 namespace opspilot::detail {
-
-/// The rows by descending score, equal scores in the order of their rows; keys are complements of `score_order_key`. Radix sort
-/// by the first 33 bits in which scores differ, in three passes; what is equal so far is short, and is sorted by comparison.
-inline std::vector<ordered_score> best_first(std::span<const double> score) {
-    constexpr unsigned digits = 3, width = 11, window = digits * width;
-    constexpr std::size_t values = std::size_t{1} << width;
-    const std::size_t n = score.size();
-    std::vector<ordered_score> from(n), to(n);
-    std::uint64_t varying = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        from[i] = {~score_order_key(score[i]), static_cast<std::uint32_t>(i)};
-        varying |= from[i].key ^ from[0].key;
-    }
-    const auto bits = static_cast<unsigned>(std::bit_width(varying));
-    const unsigned shift = bits > window ? bits - window : 0;
-    std::array<std::array<std::uint32_t, values>, digits> starts{};
-    for (const ordered_score& entry : from)
-        for (unsigned d = 0; d < digits; ++d) ++starts[d][(entry.key >> (shift + d * width)) & (values - 1)];
-    for (unsigned d = 0; d < digits && d * width < bits; ++d) {
-        std::exclusive_scan(starts[d].begin(), starts[d].end(), starts[d].begin(), std::uint32_t{0});
-        for (const ordered_score& entry : from) to[starts[d][(entry.key >> (shift + d * width)) & (values - 1)]++] = entry;
-        std::swap(from, to);
-    }
-    if (shift == 0) return from;
-    for (std::size_t begin = 0, end = 0; begin < n; begin = end) {
-        for (end = begin + 1; end < n && (from[end].key >> shift) == (from[begin].key >> shift);) ++end;
-        if (end - begin > 1)
-            std::sort(
-                from.begin() + static_cast<std::ptrdiff_t>(begin), from.begin() + static_cast<std::ptrdiff_t>(end),
-                [](const ordered_score& x, const ordered_score& y) { return x.key != y.key ? x.key < y.key : x.row < y.row; });
-    }
-    return from;
-}
 
 /// Items of equal score, with what stands above them.
 struct tie_block {
