@@ -94,16 +94,23 @@ def scored(about: str, confidence: Floats, wrong: Bools, part: npt.NDArray[np.in
     return Scored(about, (score[part == 1], wrong[part == 1]), (score[part == 2], wrong[part == 2]))
 
 
-def classified(texts: Sequence[str], labels: Sequence[str], of: Sequence[str], c: float) -> tuple[Floats, npt.NDArray[np.str_]]:
-    """Confidence and answer for the texts ``of``, by TF-IDF and logistic regression."""
+def probabilities(
+    texts: Sequence[str], labels: Sequence[str], of: Sequence[str], c: float
+) -> tuple[Floats, npt.NDArray[np.str_]]:
+    """Of every class for the texts ``of``, and the classes, by TF-IDF and logistic regression."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     model = LogisticRegression(C=c, max_iter=400)
     model.fit(vectors.fit_transform(texts), labels)
-    p = model.predict_proba(vectors.transform(of))
-    return p.max(axis=1), np.asarray(model.classes_)[p.argmax(axis=1)]
+    return model.predict_proba(vectors.transform(of)), np.asarray(model.classes_)
+
+
+def classified(texts: Sequence[str], labels: Sequence[str], of: Sequence[str], c: float) -> tuple[Floats, npt.NDArray[np.str_]]:
+    """Confidence and answer."""
+    p, classes = probabilities(texts, labels, of, c)
+    return p.max(axis=1), classes[p.argmax(axis=1)]
 
 
 def banking77() -> Scored:
