@@ -27,7 +27,9 @@ PYBIND11_MODULE(_core, m) {
     m.attr("__version__") = OPSPILOT_PYTHON_VERSION;
     opspilot::python::bind_decide(m);
     opspilot::python::bind_calibrate(m);
+    opspilot::python::bind_conformal(m);
     opspilot::python::bind_evaluate(m);
+    opspilot::python::bind_groups(m);
     opspilot::python::bind_learn(m);
     opspilot::python::bind_rankers(m);
     opspilot::python::bind_classifiers(m);

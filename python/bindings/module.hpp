@@ -7,7 +7,9 @@ namespace opspilot::python {
 
 void bind_decide(pybind11::module_& m);
 void bind_calibrate(pybind11::module_& m);
+void bind_conformal(pybind11::module_& m);
 void bind_evaluate(pybind11::module_& m);
+void bind_groups(pybind11::module_& m);
 void bind_learn(pybind11::module_& m);
 void bind_rankers(pybind11::module_& m);
 void bind_classifiers(pybind11::module_& m);

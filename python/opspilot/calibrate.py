@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from opspilot import _core
+from opspilot._conformal import ConformalSets as ConformalSets
 from opspilot._describe import Described
 from opspilot.errors import CalibrationError
 

@@ -14,7 +14,7 @@ from opspilot import _core
 __all__ = ["NAMES", "get"]
 
 #: bundle, schema, catalogue, candidates, features, stages, linear, policy, calibration, rollout, baseline; golden, a line of
-#: golden.jsonl; decision and outcome, lines of a log.
+#: golden.jsonl; decision and outcome, lines of a log; criteria of a launch.
 NAMES: tuple[str, ...] = tuple(_core.document_names())
 
 

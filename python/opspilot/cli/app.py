@@ -30,6 +30,8 @@ VERBS = (
     "decide",
     "explain",
     "evaluate",
+    "gate",
+    "calibrate",
     "parity",
     "bench",
     "policy",
