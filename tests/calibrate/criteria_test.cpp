@@ -1,5 +1,7 @@
 #include "opspilot/calibrate/criteria.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -38,7 +40,7 @@ criterion_verdict verdict(const criterion& c, std::vector<rate_count> counts) { 
 
 std::string refusal(const nlohmann::json& document) {
     const auto read = launch_criteria::parse(document.dump());
-    return read ? "" : std::string(read.error().code) + " " + read.error().where;
+    return read ? std::string{} : fmt::format("{} {}", read.error().code, read.error().where);
 }
 
 }  // namespace

@@ -322,10 +322,10 @@ def _warnings(judged: Mapping[str, Any], log: DecisionLog) -> list[str]:
     if len(decisions["models"]) > 1:
         made.append(f"The log holds decisions of {len(decisions['models'])} models: the rates are of their mixture.")
     if decisions["strangers"]:
-        made.append(f"{decisions['strangers']} outcomes are about decisions that no log holds.")
+        made.append(f"{_count(decisions['strangers'], 'outcome')} about decisions that no log holds.")
     loosened = sum(edit["direction"] == "looser" for edit in judged["edits"] or ())
     if loosened:
-        made.append(f"{loosened} edits since the earlier criteria make them easier to pass.")
+        made.append(f"{_count(loosened, 'edit')} since the earlier criteria made them easier to pass.")
     noise = judged["noise"]
     if noise is not None:
         for result in judged["results"]:
@@ -336,6 +336,10 @@ def _warnings(judged: Mapping[str, Any], log: DecisionLog) -> list[str]:
                     "labels are wrong: a perfect model could not pass. Adjudicate, or let three people label each item."
                 )
     return made
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _criteria_of(source: str | Path | Mapping[str, Any]) -> _core.LaunchCriteria:

@@ -109,14 +109,10 @@ def _curve(curve: Record, risks: Sequence[Record]) -> list[str]:
             seen = t["errors"] / t["automated"] if t["automated"] else 0.0
             plot.line([(x(t["coverage"]), y(seen)), (x(t["coverage"]), y(t["risk_upper"]))], "interval", "to the upper bound")
             plot.circle(x(t["coverage"]), y(seen), 7, "certified", f"certified: {percent(t['coverage'])}")
-            right = t["coverage"] > 0.8
-            plot.text(
-                x(t["coverage"]) + (-12 if right else 12),
-                y(seen) + 20,
-                f"certified {percent(t['coverage'])}",
-                "note",
-                "end" if right else "start",
-            )
+            # Right of the point and below it, where a rising curve leaves room; above it near an edge.
+            low, far = y(seen) > plot.height - plot.bottom - 34, t["coverage"] > 0.85
+            left, above = x(t["coverage"]) + (-12 if far else 12), y(seen) + (-14 if low or far else 20)
+            plot.text(left, above, f"certified {percent(t['coverage'])}", "note", "end" if far else "start")
     plot.x_axis(x, "share of rows automated, best scores first", percent, about=10)
     legend = html.legend(
         [
@@ -167,7 +163,7 @@ def _ladder(t: Record) -> str:
     text = f"{plain(t['positives'])} positives are given. Each further miss that may be tolerated raises the flag's line."
     return html.section(
         f"Positives for {_target(t)}",
-        html.table(["misses tolerated", "positives needed"], rows, numbers=(0, 1), narrow=True),
+        html.table(["misses tolerated", "positives needed"], rows, numbers=(1,), narrow=True),
         html.paragraph(text, "soft small"),
     )
 

@@ -72,7 +72,7 @@ def _criteria(results: Sequence[Record]) -> list[str]:
         )
         needed = max((rate.get("needed") or 0 for rate in one["rates"]), default=0)
         rows.append(
-            f"<tr><th>{escape(one['id'])}<div class='small soft'>{escape(one['because'] or '')}</div></th>"
+            f"<tr><th>{escape(one['id'])}<div class='detail'>{escape(one['because'] or '')}</div></th>"
             f"<td>{escape(asked(one))}</td><td class='n'>{percent(one['confidence'])}</td><td>{escape(seen)}</td>"
             f"<td class='n'>{plain(needed) if needed else ''}</td><td>{_badge(one['verdict'])}</td></tr>"
         )
@@ -84,7 +84,8 @@ def _criteria(results: Sequence[Record]) -> list[str]:
         "A criterion passes when its bound proves it, fails when the opposite bound refutes it, and is insufficient otherwise. "
         "With groups every one of them must pass. “Needed” is how many decisions would be enough if the rate stays what it is."
     )
-    figures = [html.figure(_forest(one), _caption(one)) for one in results if any(not r.get("suppressed") for r in one["rates"])]
+    shown = [one for one in results if any(not rate.get("suppressed") for rate in one["rates"])]
+    figures = [f"<h3>{escape(one['id'])}</h3>{html.figure(_forest(one), _caption(one))}" for one in shown]
     legend = html.legend(
         [
             ("circle", "certified", "proved"),
@@ -112,7 +113,7 @@ def asked(one: Record) -> str:
 def _caption(one: Record) -> str:
     hidden = sum(bool(rate.get("suppressed")) for rate in one["rates"])
     kind = "difference from the rest" if "gap_at_most" in one["bound"] else one["metric"].replace("_", " ")
-    text = f"{one['id']}: {kind} with one-sided {percent(one['confidence'])} bounds."
+    text = f"{kind[0].upper()}{kind[1:]} with one-sided {percent(one['confidence'])} bounds."
     return text + (f" {_count(hidden, 'group')} of few decisions not shown." if hidden else "")
 
 
@@ -154,11 +155,11 @@ def _forest(one: Record) -> str:
 def _groups(about: Record) -> list[str]:
     """All rates by group, as the group report gives them."""
     metrics = list(about["rates"])
-    names = ["(all)", *about["groups"]][: _MOST_ROWS + 1]
+    head = "".join(f"<th class='n'>{escape(m.replace('_', ' '))}</th>" for m in metrics)
     rows = []
-    for name in names:
-        cells = [about["overall"][m] if name == "(all)" else about["rates"][m][name] for m in metrics]
-        rows.append([name, *(_cell(cell) for cell in cells)])
+    for name in ["", *about["groups"]][: _MOST_ROWS + 1]:
+        cells = "".join(_cell(about["rates"][m][name] if name else about["overall"][m]) for m in metrics)
+        rows.append(f"<tr{'' if name else ' class=ours'}><th>{escape(name or 'all')}</th>{cells}</tr>")
     note = (
         f"Shares with exact {percent(about['confidence'])} intervals. Cells of fewer than {about['min_count']} decisions are "
         "hidden, and with them as many others as it takes that nobody can subtract them out. A raw difference may be another mix "
@@ -166,7 +167,7 @@ def _groups(about: Record) -> list[str]:
     )
     more = len(about["groups"]) - _MOST_ROWS
     return [
-        html.table(["group", *(m.replace("_", " ") for m in metrics)], rows, numbers=range(1, len(metrics) + 1), ours=(0,)),
+        f'<div class="wide"><table><thead><tr><th>group</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>',
         html.paragraph(f"and {plain(more)} more groups", "soft small") if more > 0 else "",
         html.paragraph(note, "soft small"),
         html.paragraph(
@@ -179,10 +180,11 @@ def _groups(about: Record) -> list[str]:
 
 def _cell(cell: Record) -> str:
     if cell["n"] is None:
-        return "hidden"
+        return "<td class='n soft'>hidden</td>"
     if cell["value"] is None:
-        return _NONE
-    return f"{percent(cell['value'])} [{percent(cell['lower'])}, {percent(cell['upper'])}] of {plain(cell['n'])}"
+        return f"<td class='n soft'>{_NONE}</td>"
+    bounds = f"{percent(cell['lower'])} – {percent(cell['upper'])}, n = {plain(cell['n'])}"
+    return f"<td class='n'>{percent(cell['value'])}<div class='detail'>{bounds}</div></td>"
 
 
 def _noise(noise: Record | None) -> str:
