@@ -23,14 +23,12 @@ const std::string good = R"({"version": 1, "name": "to 20 %", "declared_at": 5, 
 
 criterion at_most(double bound, std::uint64_t min_samples = 30) {
     criterion c;
-    c.id = "c";
     c.at_most = bound;
     c.min_samples = min_samples;
     return c;
 }
 criterion at_least(double bound) {
     criterion c;
-    c.id = "c";
     c.metric = criterion_metric::recall;
     c.at_least = bound;
     return c;
@@ -109,14 +107,17 @@ TEST_CASE("bounds decide, not points") {
 }
 
 TEST_CASE("what is needed is enough, and one less is not") {
-    for (const rate_count& seen : {rate_count{0, 20}, rate_count{1, 200}, rate_count{3, 400}}) {
+    for (const rate_count& seen : {rate_count{0, 20}, rate_count{1, 200}, rate_count{3, 300}}) {
         const auto made = judge(at_most(0.02), std::vector{seen});
         REQUIRE(made.verdict == criterion_verdict::insufficient);
         const std::uint64_t n = made.rates[0].needed;
         REQUIRE(n > seen.n);
         const double rate = static_cast<double>(seen.events) / static_cast<double>(seen.n);
-        const auto events = static_cast<std::uint64_t>(std::ceil(rate * static_cast<double>(n)));
-        CHECK(binomial_upper(events, n, 0.05) <= 0.02);
+        const auto events = [&](std::uint64_t of) {
+            return static_cast<std::uint64_t>(std::ceil(rate * static_cast<double>(of)));
+        };
+        CHECK(binomial_upper(events(n), n, 0.05) <= 0.02);
+        CHECK(binomial_upper(events(n - 1), n - 1, 0.05) > 0.02);
     }
     CHECK(judge(at_most(0.02), std::vector{rate_count{0, 20}}).rates[0].needed == 149);
     CHECK(judge(at_least(0.97), std::vector{rate_count{60, 60}}).rates[0].needed == 99);
@@ -143,8 +144,7 @@ TEST_CASE("statsmodels agrees on Newcombe's differences") {
 
 TEST_CASE("gaps are judged by each group against the rest") {
     criterion c;
-    c.id = "gap";
-    c.by = "client";
+    c.by = std::string("client");
     c.metric = criterion_metric::automation_rate;
     c.gap_at_most = 0.1;
     CHECK(verdict(c, {{500, 1'000}, {510, 1'000}}) == criterion_verdict::passed);
