@@ -205,7 +205,7 @@ TEST_CASE("what cannot be fitted is named") {
                                               with_groups ? std::span(given.group) : std::span<const std::uint32_t>{}, options);
         return made ? std::string{} : std::string(made.error().code);
     };
-    CHECK(code(l, {}) == "");
+    CHECK(code(l, {}).empty());
     CHECK(code(l, {.confidence = 0.99}) == "calibration.too_few");
     CHECK(code(l, {.confidence = 1.5}) == "calibration.bad_confidence");
     CHECK(code(l, {.penalty = -1}) == "calibration.bad_option");
@@ -226,11 +226,11 @@ TEST_CASE("what cannot be fitted is named") {
     bad = l;
     for (double& p : bad.probability) p = 0.9;
     CHECK(code(bad, {}) == "calibration.bad_probability");
-    CHECK(code(bad, {.method = conformal_method::lac}) == "");
+    CHECK(code(bad, {.method = conformal_method::lac}).empty());
     bad = l;
     for (std::size_t i = 0; i < 10; ++i) bad.right[i] = -1;  // a fifth was not offered: 90 % cannot be reached
     CHECK(code(bad, {}) == "calibration.not_offered");
-    CHECK(code(bad, {.confidence = 0.7}) == "");
+    CHECK(code(bad, {.confidence = 0.7}).empty());
 }
 
 TEST_CASE("sets that were written are the same sets") {

@@ -323,6 +323,9 @@ def test_bad_criteria_logs_and_files_have_their_exit_codes(tmp_path: Path) -> No
     log.write_bytes(log.read_bytes()[:-5])
     assert code(criteria, "--log", log) == (3, "audit.log")
     assert code(criteria, "--log", tmp_path / "none") == (4, "io")
+    log.write_bytes(log_of(5))
+    (tmp_path / "votes.csv").write_text("a,b\n1,x\n")
+    assert code(criteria, "--log", log, "--votes", tmp_path / "votes.csv") == (3, "usage.votes")
     assert code(criteria)[0] == 2
 
 

@@ -133,7 +133,7 @@ inline std::uint64_t needed_for_bound(const rate_count& seen, double bound, doub
     return high;
 }
 
-inline criterion_verdict verdict_of(bool proved, bool refuted, bool enough) noexcept {
+inline criterion_verdict criterion_verdict_of(bool proved, bool refuted, bool enough) noexcept {
     if (refuted) return criterion_verdict::failed;
     return proved && enough ? criterion_verdict::passed : criterion_verdict::insufficient;
 }
@@ -150,7 +150,7 @@ inline judged_rate judge_rate(const criterion& c, const rate_count& count, doubl
     const bool proved = above ? out.lower >= bound : out.upper <= bound;
     const bool refuted =
         above ? binomial_upper(count.events, count.n, strict) < bound : binomial_lower(count.events, count.n, strict) > bound;
-    out.verdict = verdict_of(proved, refuted, count.n >= c.min_samples);
+    out.verdict = criterion_verdict_of(proved, refuted, count.n >= c.min_samples);
     if (out.verdict == criterion_verdict::insufficient) {
         const rate_count against = above ? rate_count{count.n - count.events, count.n} : count;
         const std::uint64_t needed = needed_for_bound(against, above ? 1.0 - bound : bound, delta);
@@ -170,8 +170,8 @@ inline judged_rate judge_gap(const criterion& c, const rate_count& group, const 
     out.upper = seen.upper;
     const double gap = *c.gap_at_most;
     const bool enough = std::min(group.n, rest.n) >= c.min_samples;
-    out.verdict =
-        verdict_of(seen.lower >= -gap && seen.upper <= gap, there && enough && (wide.lower > gap || wide.upper < -gap), enough);
+    out.verdict = criterion_verdict_of(seen.lower >= -gap && seen.upper <= gap,
+                                       there && enough && (wide.lower > gap || wide.upper < -gap), enough);
     return out;
 }
 

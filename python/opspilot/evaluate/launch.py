@@ -294,7 +294,15 @@ def _noise(votes: object) -> dict[str, Any] | None:
     if votes is None:
         return None
     if isinstance(votes, (str, Path)):
-        table = np.loadtxt(votes, delimiter=",", skiprows=1, dtype=np.int64, ndmin=2)
+        try:
+            table = np.loadtxt(votes, delimiter=",", skiprows=1, dtype=np.int64, ndmin=2)
+        except ValueError as problem:
+            raise UsageError(
+                f"no counts: {problem}",
+                code="usage.votes",
+                where=str(votes),
+                hint="CSV: a header, then whole numbers, items by labels",
+            ) from None
     else:
         table = np.asarray(votes)
     made = raters.noise_ceiling(counts=table)
