@@ -21,7 +21,7 @@ import measuring  # before numpy
 import numpy as np
 from measuring import Absent, Array, Entry
 from policy_rivals import Engine, Rivals
-from policy_rules import TASK, VARIABLES, Row, Rule, actions, rules
+from policy_rules import TASK, VARIABLES, Row, Rule, described_actions, rules
 
 import opspilot as op
 
@@ -130,7 +130,7 @@ def logged(given: Sequence[Rule], quick: bool) -> list[Entry]:
     """Candidates out of a log, in parts: each part is read, answered and counted."""
     made = op.cel.RuleSet([rule.cel for rule in given], VARIABLES)
     total = LOGGED // 10 if quick else LOGGED
-    rows = actions(AT_ONCE, seed=2)
+    rows = described_actions(AT_ONCE, seed=2)
     part, answers = table_of(rows), truth(given, rows)
     began, reading, hits = time.process_time(), 0.0, 0
     for _ in range(total // AT_ONCE):
@@ -171,7 +171,7 @@ def main() -> None:
     seconds, count = (8.0, 3) if arguments.quick else (60.0, 9)
     facts = measuring.environment() | {"rule_engines": op.cel.RuleSet.engines()}
     measuring.show_environment(facts)
-    given, rows = rules(), actions(CANDIDATES)
+    given, rows = rules(), described_actions(CANDIDATES)
     expected = truth(given, rows)
     names, share = len({row["name"] for row in rows}), expected.mean()
     without = sum("region" not in row for row in rows) / len(rows)

@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import Any
 
-Row = dict[str, Any]
+from opspilot._bench.conditions import CONDITION_FIELDS, SHAPES, TASK, Row, condition, described_actions
 
-TASK: Row = {
-    "tier": "gold",
-    "amount": 320.0,
-    "priority": 2,
-    "region": "g1",
-    "allowed": ["k1", "k2", "k5", "k7", "k8", "k9"],
-    "penalty": 40.0,
-    "language": "l0",
-}
-VARIABLES = {
-    "task.tier": "string",
-    "task.amount": "double",
-    "task.priority": "int",
-    "task.region": "string",
-    "task.allowed": "list(string)",
-    "task.penalty": "double",
-    "task.language": "string",
-    "action.kind": "string",
-    "action.name": "string",
-    "action.risk": "double",
-    "action.requires_approval": "bool",
-    "action.region": "string",
-    "action.skill": "int",
-    "action.load": "int",
-    "action.cost": "double",
-    "action.channel": "string",
-}
-SHAPES = 8
+__all__ = ["SHAPES", "TASK", "VARIABLES", "Row", "Rule", "described_actions", "rules"]
+
+VARIABLES = {path: kind.replace("<", "(").replace(">", ")") for path, kind in CONDITION_FIELDS.items()}
 #: Cedar has no fractions: its numbers are thousandths.
 SCALE = 1000
 
@@ -50,39 +23,18 @@ class Rule:
     zen: str
 
 
-def actions(count: int, seed: int = 1) -> list[Row]:
-    """Rows with about ``count`` / 2 different names; three in ten have no region."""
-    pick = random.Random(seed)
-    rows: list[Row] = []
-    for i in range(count):
-        row: Row = {
-            "id": f"a{i}",
-            "kind": f"k{pick.randrange(12)}",
-            "name": f"n{pick.randrange(1500)}{pick.choice('xy')}",
-            "risk": pick.randrange(1000) / 1000,
-            "requires_approval": pick.randrange(3) == 0,
-            "skill": pick.randrange(10),
-            "load": pick.randrange(100),
-            "cost": pick.randrange(1000) / 10,
-            "channel": f"c{pick.randrange(4)}",
-        }
-        if pick.randrange(10) >= 3:
-            row["region"] = f"g{pick.randrange(4)}"
-        rows.append(row)
-    return rows
-
-
 def rules(count: int = 50) -> list[Rule]:
     return [_rule(i % SHAPES, i // SHAPES) for i in range(count)]
 
 
 def _rule(shape: int, c: int) -> Rule:
+    cel = condition(shape, c)
     if shape == 0:
         tier, risk, kinds = "gold" if c % 2 == 0 else "silver", (200 + 100 * c % 701) / 1000, (c % 12, (c + 4) % 12)
         listed = ", ".join(f"'k{k}'" for k in kinds)
         quoted = listed.replace("'", '"')
         return Rule(
-            f"task.tier == '{tier}' && action.risk > {risk} && !(action.kind in [{listed}])",
+            cel,
             f"task['tier'] == '{tier}' and action['risk'] > {risk} and action['kind'] not in ({listed})",
             f"$tier = '{tier}' AND risk > {risk} AND kind NOT IN ({listed})",
             (f'input.task.tier == "{tier}"; input.action.risk > {risk}; not input.action.kind in {{{quoted}}}',),
@@ -93,7 +45,7 @@ def _rule(shape: int, c: int) -> Rule:
     if shape == 1:
         limit = 100 * (c + 1)
         return Rule(
-            f"task.amount < {limit}.0 || action.requires_approval",
+            cel,
             f"task['amount'] < {limit}.0 or action['requires_approval']",
             f"$amount < {limit}.0 OR requires_approval",
             (f"input.task.amount < {limit}", "input.action.requires_approval"),
@@ -103,7 +55,7 @@ def _rule(shape: int, c: int) -> Rule:
     if shape == 2:
         start, priority = f"n{c % 10}", c % 4
         return Rule(
-            f"action.name.startsWith('{start}') && task.priority >= {priority}",
+            cel,
             f"action['name'].startswith('{start}') and task['priority'] >= {priority}",
             f"starts_with(name, '{start}') AND $priority >= {priority}",
             (f'startswith(input.action.name, "{start}"); input.task.priority >= {priority}',),
@@ -114,7 +66,7 @@ def _rule(shape: int, c: int) -> Rule:
         digit = c % 10
         pattern = f"^n[0-9]*{digit}.*x$"
         return Rule(
-            f"action.name.matches('{pattern}')",
+            cel,
             f"search(r'{pattern}', action['name']) is not None",
             f"regexp_matches(name, '{pattern}')",
             (f'regex.match("{pattern}", input.action.name)',),
@@ -123,7 +75,7 @@ def _rule(shape: int, c: int) -> Rule:
         )
     if shape == 4:
         return Rule(
-            f"has(action.region) && action.region == task.region && action.skill > {c % 9}",
+            cel,
             f"'region' in action and action['region'] == task['region'] and action['skill'] > {c % 9}",
             f"region IS NOT NULL AND region = $region AND skill > {c % 9}",
             (f"input.action.region == input.task.region; input.action.skill > {c % 9}",),
@@ -133,7 +85,7 @@ def _rule(shape: int, c: int) -> Rule:
     if shape == 5:
         load = 10 * (c % 7 + 3)
         return Rule(
-            f"action.kind in task.allowed && action.load < {load}",
+            cel,
             f"action['kind'] in task['allowed'] and action['load'] < {load}",
             f"list_contains($allowed, kind) AND load < {load}",
             (f"input.action.kind in input.task.allowed; input.action.load < {load}",),
@@ -143,7 +95,7 @@ def _rule(shape: int, c: int) -> Rule:
     if shape == 6:
         limit = 10 * (c % 12 + 4)
         return Rule(
-            f"action.cost * 2.0 + task.penalty * 0.5 > {limit}.0",
+            cel,
             f"action['cost'] * 2.0 + task['penalty'] * 0.5 > {limit}.0",
             f"cost * 2.0::DOUBLE + $penalty * 0.5::DOUBLE > {limit}.0::DOUBLE",
             (f"(input.action.cost * 2) + (input.task.penalty * 0.5) > {limit}",),
@@ -152,7 +104,7 @@ def _rule(shape: int, c: int) -> Rule:
         )
     language, channel = f"l{c % 2}", f"c{c % 3}"
     return Rule(
-        f"task.language in ['{language}'] && action.channel != '{channel}'",
+        cel,
         f"task['language'] in ['{language}'] and action['channel'] != '{channel}'",
         f"$language IN ('{language}') AND channel <> '{channel}'",
         (f'input.task.language in {{"{language}"}}; input.action.channel != "{channel}"',),

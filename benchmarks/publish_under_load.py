@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Any
 
-from policy_rules import TASK, VARIABLES, actions, rules
+from policy_rules import TASK, VARIABLES, described_actions, rules
 
 import opspilot as op
 
@@ -44,7 +44,7 @@ def document(count: int, queue: str) -> dict[str, Any]:
 
 
 def bundle() -> op.Bundle:
-    rows = [{key: value for key, value in row.items() if value is not None} for row in actions(CANDIDATES)]
+    rows = [{key: value for key, value in row.items() if value is not None} for row in described_actions(CANDIDATES)]
     for i, row in enumerate(rows):
         row.setdefault("id", f"a{i}")
     ask = {"id": "first", "when": "true", "effect": "boost", "by": 1.0, "because": "All alike."}

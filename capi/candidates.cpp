@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t row_limit = std::size_t{1} << 20;
 
-error usage(std::string_view code, std::string message, std::string where, std::string hint = {}) {
+error column_usage(std::string_view code, std::string message, std::string where, std::string hint = {}) {
     return {error_kind::usage, code, std::move(message), std::move(where), std::move(hint)};
 }
 
@@ -59,13 +59,14 @@ void candidate_columns::set_arrow(const ArrowSchema* schema, const ArrowArray* a
 
 result<candidate_columns::column*> candidate_columns::begin(std::string_view name, const char* format, const void* values,
                                                             const std::uint8_t* given) {
-    if (schema_ != &own_schema_) return usage("usage.arrow_set", "an Arrow table is set", place(name), "clear it first");
+    if (schema_ != &own_schema_) return column_usage("usage.arrow_set", "an Arrow table is set", place(name), "clear it first");
     if (name.empty() || name.find('\0') != std::string_view::npos)
-        return usage("usage.column_name", "a column name is empty or holds a zero byte", place(name));
+        return column_usage("usage.column_name", "a column name is empty or holds a zero byte", place(name));
     for (std::size_t i = 0; i < used_; ++i)
-        if (columns_[i]->name == name) return usage("usage.column_name", "the column stands already", place(name), "add it once");
+        if (columns_[i]->name == name)
+            return column_usage("usage.column_name", "the column stands already", place(name), "add it once");
     if (values == nullptr && rows_ > 0)
-        return usage("usage.null_argument", "no values for " + std::to_string(rows_) + " rows", place(name));
+        return column_usage("usage.null_argument", "no values for " + std::to_string(rows_) + " rows", place(name));
     if (used_ == columns_.size()) columns_.push_back(std::make_unique<column>());
     schemas_.reserve(used_ + 1);
     arrays_.reserve(used_ + 1);
@@ -118,16 +119,16 @@ status candidate_columns::add_bool(std::string_view name, const std::uint8_t* va
 /// The interface carries no length of a text buffer, so what the offsets reach is checked here.
 status candidate_columns::check_offsets(const text_values& values, std::size_t texts) {
     if (texts == 0) return {};
-    if (values.offsets == nullptr) return usage("usage.null_argument", "argument 'offsets' is NULL", "");
-    if (values.bytes == nullptr && values.size > 0) return usage("usage.null_argument", "argument 'bytes' is NULL", "");
+    if (values.offsets == nullptr) return column_usage("usage.null_argument", "argument 'offsets' is NULL", "");
+    if (values.bytes == nullptr && values.size > 0) return column_usage("usage.null_argument", "argument 'bytes' is NULL", "");
     std::int64_t last = 0;
     for (std::size_t i = 0; i <= texts; ++i) {
         const std::int64_t offset = values.offsets[i];
         if (offset < last || static_cast<std::uint64_t>(offset) > values.size)
-            return usage("usage.offsets",
-                         "offset " + std::to_string(i) + " is " + std::to_string(offset) + " after " + std::to_string(last) +
-                             ", of " + std::to_string(values.size) + " bytes",
-                         "");
+            return column_usage("usage.offsets",
+                                "offset " + std::to_string(i) + " is " + std::to_string(offset) + " after " +
+                                    std::to_string(last) + ", of " + std::to_string(values.size) + " bytes",
+                                "");
         last = offset;
     }
     return {};
@@ -150,8 +151,8 @@ status candidate_columns::add_codes(std::string_view name, const std::uint32_t* 
     OPSPILOT_TRY(column* const c, begin(name, "I", codes, given));
     for (std::size_t i = 0; i < rows_; ++i)
         if ((given == nullptr || given[i] != 0) && codes[i] >= texts)
-            return usage("usage.codes", "code " + std::to_string(codes[i]) + " of " + std::to_string(texts) + " texts",
-                         place(name) + " row " + std::to_string(i));
+            return column_usage("usage.codes", "code " + std::to_string(codes[i]) + " of " + std::to_string(texts) + " texts",
+                                place(name) + " row " + std::to_string(i));
     c->texts = {nullptr, values.offsets, values.bytes == nullptr ? "" : values.bytes};
     c->dictionary_schema = {};
     c->dictionary_schema.format = "U";

@@ -1,47 +1,20 @@
 // The C surface: argument checks, conversions, and every exception caught. What is decided is decided elsewhere.
-#include "opspilot.h"
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <limits>
-#include <memory>
-#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
 
-#include "candidates.hpp"
-#include "opspilot/decide/bundle.hpp"
-#include "opspilot/decide/engine.hpp"
-
-struct opspilot_bundle {
-    std::shared_ptr<const opspilot::bundle> value;
-    std::string description;
-};
-struct opspilot_engine {
-    explicit opspilot_engine(std::shared_ptr<const opspilot::bundle> b) : value(std::move(b)) {}
-    opspilot::engine value;
-};
-struct opspilot_workspace {
-    opspilot::workspace value;
-    std::string text;  // lent out until the next call
-};
-struct opspilot_candidates {
-    opspilot::c_surface::candidate_columns value;
-};
-struct opspilot_decision {
-    opspilot::decision own;
-    const opspilot::decision* shown = &own;  // in a batch, the one being handed out
-    std::string record;
-};
+#include "opspilot.h"
+#include "surface.hpp"
 
 namespace {
 
-using opspilot::error;
 using opspilot::error_kind;
 using opspilot::status;
+using namespace opspilot::c_surface;
 
 static_assert(static_cast<int>(error_kind::usage) == OPSPILOT_ERROR_USAGE);
 static_assert(static_cast<int>(error_kind::internal) == OPSPILOT_ERROR_INTERNAL);
@@ -50,83 +23,22 @@ static_assert(static_cast<int>(opspilot::verdict::abstain) == OPSPILOT_VERDICT_A
 static_assert(static_cast<int>(opspilot::rung::full) == OPSPILOT_RUNG_FULL);
 static_assert(static_cast<int>(opspilot::kill_scope::everything) == OPSPILOT_KILL_EVERYTHING);
 
-/// Copies as much as fits, whole code points, and ends with a zero byte.
-template <std::size_t N>
-void copy_text(char (&to)[N], std::string_view from) noexcept {
-    std::size_t length = std::min(from.size(), N - 1);
-    if (length < from.size())
-        while (length > 0 && (static_cast<unsigned char>(from[length]) & 0xC0U) == 0x80U) --length;
-    std::memcpy(to, from.data(), length);
-    to[length] = '\0';
-}
-
-opspilot_status fail(opspilot_error* out, opspilot_status returned, std::string_view code, std::string_view message,
-                     std::string_view where = {}, std::string_view hint = {}) noexcept {
-    if (out != nullptr && out->size >= sizeof(opspilot_error)) {
-        out->status = returned;
-        copy_text(out->code, code);
-        copy_text(out->message, message);
-        copy_text(out->where, where);
-        copy_text(out->hint, hint);
-    }
-    return returned;
-}
-
-/// Runs the body of a function; whatever happens in it becomes a status.
-template <class Body>
-opspilot_status guarded(opspilot_error* out, Body&& body) noexcept {
-    try {
-        const status done = body();
-        if (done) return OPSPILOT_OK;
-        const error& e = done.error();
-        return fail(out, static_cast<opspilot_status>(e.kind), e.code, e.message, e.where, e.hint);
-    } catch (const std::bad_alloc&) {
-        return fail(out, OPSPILOT_ERROR_MEMORY, "memory.exhausted", "memory ran out");
-    } catch (const std::exception& e) {
-        return fail(out, OPSPILOT_ERROR_INTERNAL, "internal.exception", e.what());
-    } catch (...) {
-        return fail(out, OPSPILOT_ERROR_INTERNAL, "internal.exception", "an exception that is not one of the standard's");
-    }
-}
-
-error usage(std::string_view code, std::string message, std::string hint = {}) {
-    return {error_kind::usage, code, std::move(message), "", std::move(hint)};
-}
-
-std::string_view text_of(const opspilot_text& t) { return t.size == 0 ? std::string_view{""} : std::string_view{t.data, t.size}; }
-
-status given(const void* argument, const char* name) {
-    if (argument != nullptr) return {};
-    return usage("usage.null_argument", std::string("argument '") + name + "' is NULL");
-}
-
-template <class... Pairs>
-status all_given(const void* first, const char* name, Pairs... rest) {
-    OPSPILOT_CHECK(given(first, name));
-    if constexpr (sizeof...(rest) > 0) return all_given(rest...);
-    return {};
-}
-
-opspilot_text text(std::string_view view) noexcept { return {view.data(), view.size()}; }
-
-/// Whether a caller's struct reaches as far as its first version did.
-status reaches(std::size_t size, std::size_t first_version, const char* name) {
-    if (size >= first_version) return {};
-    return usage("usage.struct_size", std::string(name) + " of " + std::to_string(size) + " bytes",
-                 std::string("set size to sizeof(") + name + ")");
-}
-
 opspilot::result<opspilot::decide_options> read_options(const opspilot_options* given_options) {
     opspilot_options o = OPSPILOT_OPTIONS_INIT;
     if (given_options != nullptr) {
         OPSPILOT_CHECK(reaches(given_options->size, offsetof(opspilot_options, explain), "opspilot_options"));
-        std::memcpy(&o, given_options, std::min(given_options->size, sizeof o));
+        const bool whole_struct = given_options->size >= sizeof o;  // else no part of a member that is longer than an int
+        std::memcpy(&o, given_options,
+                    whole_struct ? sizeof o : std::min(given_options->size, offsetof(opspilot_options, about)));
     }
     if (o.widest_rung < OPSPILOT_RUNG_HUMAN || o.widest_rung > OPSPILOT_RUNG_FULL)
         return usage("usage.option", "widest_rung " + std::to_string(o.widest_rung), "0 to 4");
-    if (o.reserved != 0) return usage("usage.option", "reserved " + std::to_string(o.reserved), "0");
-    return opspilot::decide_options{
-        .widest = static_cast<opspilot::rung>(o.widest_rung), .staged = o.ignore_stage == 0, .explain = o.explain != 0};
+    if (o.about.data == nullptr && o.about.size > 0) return usage("usage.option", "about is NULL and has a size", "{NULL, 0}");
+    return opspilot::decide_options{.widest = static_cast<opspilot::rung>(o.widest_rung),
+                                    .staged = o.ignore_stage == 0,
+                                    .explain = o.explain != 0,
+                                    .clauses = o.clauses != 0,
+                                    .about = {o.about.data, o.about.size}};
 }
 
 /// Rows of candidates for the engine; none given: generate.
@@ -148,11 +60,6 @@ status fill(opspilot_reason* out, const opspilot::reason& reason) {
 const opspilot::score_explanation* explained(const opspilot_decision& d) noexcept {
     const opspilot::decision_explanation& e = d.shown->explanation;
     return e.asked && e.missing.empty() ? &e.of_score : nullptr;
-}
-
-status index_below(std::size_t index, std::size_t count) {
-    if (index < count) return {};
-    return usage("usage.index", "index " + std::to_string(index) + " of " + std::to_string(count));
 }
 
 template <class Object, class... Arguments>
@@ -215,47 +122,6 @@ opspilot_status opspilot_engine_new(const opspilot_bundle* bundle, opspilot_engi
     });
 }
 void opspilot_engine_free(opspilot_engine* engine) { delete engine; }
-opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bundle* bundle, opspilot_error* e) {
-    return guarded(e, [&]() -> status {
-        OPSPILOT_CHECK(all_given(engine, "engine", bundle, "bundle"));
-        return engine->value.swap(bundle->value);
-    });
-}
-opspilot_status opspilot_engine_publish(opspilot_engine* engine, const opspilot_document* documents, size_t documents_count,
-                                        const opspilot_overlay* overlays, size_t overlays_count, int64_t now_us,
-                                        opspilot_error* e) {
-    return guarded(e, [&]() -> status {
-        OPSPILOT_CHECK(given(engine, "engine"));
-        if (overlays_count > 0) OPSPILOT_CHECK(given(overlays, "overlays"));
-        std::vector<opspilot::policy_set::document> policy;
-        for (size_t i = 0; documents != nullptr && i < documents_count; ++i)
-            policy.push_back({std::string(text_of(documents[i].name)), text_of(documents[i].text)});
-        std::vector<opspilot::policy_change::overlay> changed;
-        for (size_t i = 0; i < overlays_count; ++i) {
-            changed.push_back({.client = std::string(text_of(overlays[i].client)), .document = {}});
-            if (overlays[i].text.data != nullptr) changed.back().document = text_of(overlays[i].text);
-        }
-        opspilot::policy_change change{.policy = {}, .overlays = changed};
-        if (documents != nullptr) change.policy = policy;
-        return engine->value.publish(change, now_us);
-    });
-}
-opspilot_status opspilot_engine_rollback(opspilot_engine* engine, opspilot_error* e) {
-    return guarded(e, [&]() -> status {
-        OPSPILOT_CHECK(given(engine, "engine"));
-        return engine->value.rollback();
-    });
-}
-opspilot_status opspilot_engine_kill(opspilot_engine* engine, int32_t scope, opspilot_error* e) {
-    return guarded(e, [&]() -> status {
-        OPSPILOT_CHECK(given(engine, "engine"));
-        if (scope < OPSPILOT_KILL_NONE || scope > OPSPILOT_KILL_EVERYTHING)
-            return usage("usage.kill_scope", "kill scope " + std::to_string(scope), "0 to 2");
-        engine->value.kill(static_cast<opspilot::kill_scope>(scope));
-        return {};
-    });
-}
-
 opspilot_status opspilot_workspace_new(opspilot_workspace** out, opspilot_error* e) { return make(out, e); }
 void opspilot_workspace_free(opspilot_workspace* workspace) { delete workspace; }
 opspilot_status opspilot_candidates_new(opspilot_candidates** out, opspilot_error* e) { return make(out, e); }
@@ -464,6 +330,15 @@ opspilot_status opspilot_decision_contribution(const opspilot_decision* d, size_
         out->feature = text(part.feature);
         out->contribution = part.contribution;
         out->personal = part.personal ? 1 : 0;
+        return {};
+    });
+}
+opspilot_status opspilot_decision_explanation_json(opspilot_decision* d, opspilot_text* out, opspilot_error* e) {
+    return guarded(e, [&]() -> status {
+        OPSPILOT_CHECK(all_given(d, "decision", out, "out"));
+        d->record.clear();
+        d->shown->write_explanation(d->record);
+        *out = text(d->record);
         return {};
     });
 }

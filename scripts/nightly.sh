@@ -3,7 +3,7 @@
 # lines, fuzzing, all benchmarks and all rivals. Hours, not minutes. OPSPILOT_FUZZ_SECONDS bounds each fuzzer (default 600),
 # OPSPILOT_EXPRESSIONS the random expressions that are compared with cel-cpp (default 1000000).
 #   nightly.sh [GROUP...]   only these: checks build clang shared sanitizers python coverage montecarlo fuzz benchmarks rivals
-#                       expressions
+#                       expressions fixtures statistics
 # shellcheck disable=SC2317  # functions are run by name, through step
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 4
@@ -51,6 +51,7 @@ seeds() {  # seeds FORMAT: folders of files that fuzz_FORMAT begins with
         tree_file) echo tests/rank/mutants/trees ;;
         cel | cel_columns) echo fuzz/seeds/cel ;;
         policy) echo examples/policies fuzz/seeds/policy ;;
+        tables) echo examples/policies/tables schemas ;;
     esac
 }
 build_fuzzers() {
@@ -106,6 +107,16 @@ expressions() {  # conditions beside other engines: random ones for their values
         python -m pip install --quiet --no-deps --no-build-isolation --config-settings=build-dir=build/nightly-expressions . &&
         python benchmarks/compare_expressions.py --count "${OPSPILOT_EXPRESSIONS:-1000000}" --json "$results/expressions.json" &&
         python benchmarks/compare_policy.py --json "$results/conditions.json")
+}
+fixtures() {  # what other libraries say today beside what is frozen of them
+    (make_venv .venv-fixtures scripts/requirements-fixtures.txt && python scripts/regenerate_fixtures.py --check)
+}
+statistics() {  # do certificates hold as often as they say, and automate as much as others: worlds with a known truth
+    grep -viE '^(numpy|scipy|scikit-learn|joblib|threadpoolctl)==' scripts/requirements-build.txt >build/requirements-statistics.txt
+    (make_venv .venv-statistics build/requirements-statistics.txt benchmarks/requirements-certificates.txt &&
+        python -m pip install --quiet --no-deps --no-build-isolation --config-settings=build-dir=build/nightly-statistics . &&
+        python benchmarks/certificates_simulation.py --sets "${OPSPILOT_SETS:-1000}" --violation-sets "${OPSPILOT_VIOLATION_SETS:-2000}" \
+            --json "$results/certificates.json")
 }
 coverage() {
     build build/nightly-coverage -DCMAKE_BUILD_TYPE=Debug -DOPSPILOT_COVERAGE=ON && run_ctest build/nightly-coverage "$results/coverage.xml" &&
@@ -169,5 +180,7 @@ if want benchmarks; then
 fi
 if want rivals; then step "rivals" rivals; fi
 if want expressions; then step "expressions" expressions; fi
+if want fixtures; then step "frozen answers" fixtures; fi
+if want statistics; then step "statistics" statistics; fi
 
 summary "$set_up" "${parts[@]}"

@@ -146,7 +146,8 @@ OPSPILOT_C_API opspilot_status opspilot_engine_new(const opspilot_bundle* bundle
 OPSPILOT_C_API void opspilot_engine_free(opspilot_engine* engine);
 
 /* From the next decision on, decides with another bundle; decisions under way finish on the one they began with. The bundle
- * before stays at hand for opspilot_engine_rollback. Any thread, at any time. Errors: none of its own. */
+ * before stays at hand for opspilot_engine_rollback. Any thread, at any time.
+ * Errors: OPSPILOT_ERROR_USAGE "signature.required" once keys are trusted. */
 OPSPILOT_C_API opspilot_status opspilot_engine_swap(opspilot_engine* engine, const opspilot_bundle* bundle,
                                                     opspilot_error* error);
 
@@ -167,10 +168,74 @@ typedef struct opspilot_overlay {
  * their own tests first; until then, and on any error, what decides goes on. Undone by opspilot_engine_rollback. `now_us`: the
  * host's time, for records of publication. Everything is borrowed for the time of the call. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_POLICY with document, line and column; OPSPILOT_ERROR_USAGE "usage.overlay_client",
- * "usage.swapped_meanwhile". Since 0.1. */
+ * "usage.swapped_meanwhile", "signature.required" once keys are trusted. Since 0.1. */
 OPSPILOT_C_API opspilot_status opspilot_engine_publish(opspilot_engine* engine, const opspilot_document* documents,
                                                        size_t documents_count, const opspilot_overlay* overlays,
                                                        size_t overlays_count, int64_t now_us, opspilot_error* error);
+
+/* From here on only what one of these keys signed is taken: opspilot_engine_publish_signed and opspilot_engine_swap_signed, while
+ * opspilot_engine_publish and opspilot_engine_swap refuse. What decides already stays. `keys`: Ed25519 public keys of 64 hex
+ * digits each, borrowed for the time of the call. Other keys may take their place, none may not: there is no way back but
+ * another engine. `last_policy`, `last_bundle`: sequences of the releases that the host took last, which an engine made anew
+ * does not know; 0 when there was none. Nothing is to be freed. Any thread, at any time.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.no_keys" for none, "signature.bad_key". Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_trust(opspilot_engine* engine, const opspilot_text* keys, size_t count,
+                                                     int64_t last_policy, int64_t last_bundle, opspilot_error* error);
+
+/* As opspilot_engine_publish, from an envelope that was signed (DSSE, JSON; `opspilot policy push` makes one). The envelope is
+ * untrusted bytes and borrowed for the time of the call. A release that was taken is not taken again, and none from before it.
+ * Any thread, at any time.
+ * Errors: those of opspilot_engine_publish; OPSPILOT_ERROR_USAGE "usage.not_trusting" while no key is trusted;
+ * OPSPILOT_ERROR_POLICY "signature.envelope", "signature.not_trusted", "signature.other_bundle", "signature.replayed", ...
+ * Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_publish_signed(opspilot_engine* engine, const char* envelope, size_t envelope_size,
+                                                              int64_t now_us, opspilot_error* error);
+
+/* As opspilot_engine_swap, with an envelope that names this very bundle. Otherwise as above, with OPSPILOT_ERROR_BUNDLE.
+ * Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_swap_signed(opspilot_engine* engine, const opspilot_bundle* bundle,
+                                                           const char* envelope, size_t envelope_size, opspilot_error* error);
+
+/* From the next decision on also decides with `candidate`, for opspilot_engine_shadowed alone: nothing of it reaches decisions,
+ * records, limits or metrics. NULL ends it; the counts stay until another begins. `share`: of decisions, 0 to 1, the same ones
+ * for the same ids. Costs as much as deciding. The bundle may be freed afterwards. Any thread, at any time.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.share". Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_shadow(opspilot_engine* engine, const opspilot_bundle* candidate, double share,
+                                                      opspilot_error* error);
+
+/* The same with other policies for the bundle that decides now, as opspilot_engine_publish takes them: `documents` NULL: the
+ * layers stay, and only `overlays` are others. Errors: as opspilot_engine_publish, but for signatures: a shadow decides nothing.
+ * Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_shadow_policy(opspilot_engine* engine, const opspilot_document* documents,
+                                                             size_t documents_count, const opspilot_overlay* overlays,
+                                                             size_t overlays_count, double share, opspilot_error* error);
+
+/* What the shadow decided, in counts. "Changed" compares proposed verdict, action and queue. */
+typedef struct opspilot_shadow {
+    size_t size;      /* sizeof(opspilot_shadow) */
+    int32_t running;  /* not 0: decisions are being made twice */
+    int32_t reserved; /* 0 */
+    uint64_t decided; /* twice */
+    uint64_t failed;  /* the shadow refused what the live one took */
+    uint64_t changed;
+    uint64_t actions;        /* of these, another action */
+    uint64_t queues;         /* another queue */
+    uint64_t verdicts[5][5]; /* by the values of opspilot_verdict: [live][shadow] */
+} opspilot_shadow;
+
+/* For example `opspilot_shadow counts; memset(&counts, 0, sizeof counts); counts.size = sizeof counts;`. Fills `out`, which the
+ * caller owns; 0 everywhere when there was no shadow. Any thread, at any time.
+ * Errors: OPSPILOT_ERROR_USAGE "usage.struct_size" when out->size is too small. Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_shadowed(const opspilot_engine* engine, opspilot_shadow* out,
+                                                        opspilot_error* error);
+
+/* What decides now, as one JSON object: "bundle" with name, version and fingerprint, "policy" (fingerprint), "killed" ("none",
+ * "auto", "all"), "layers": the policy documents in force in their order, overlays last, each with "layer", "document",
+ * "version", "sha256", "client" (null for all) and "published_us" (0: since the bundle itself), and "shadow": the counts with
+ * the first 20 decisions that changed. The text belongs to `workspace` and lives until the next call with it.
+ * Any thread, with its own workspace. Errors: none of its own. Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_engine_describe_json(const opspilot_engine* engine, opspilot_workspace* workspace,
+                                                             opspilot_text* out, opspilot_error* error);
 
 /* Goes back to what decided before the last swap or publication. Any thread, at any time.
  * Errors: OPSPILOT_ERROR_USAGE "usage.nothing_to_roll_back_to". */
@@ -295,10 +360,13 @@ typedef struct opspilot_options {
     int32_t widest_rung;  /* an opspilot_rung: do not climb above it */
     int32_t ignore_stage; /* not 0: as if the bundle were live (what-if) */
     int32_t explain;      /* not 0: say what made the score of the best candidate; read by opspilot_decision_explanation */
-    int32_t reserved;     /* 0 */
+    int32_t clauses;     /* not 0: say why rules acted, down to the clause; read by opspilot_decision_explanation_json. Allocates,
+                            and takes some milliseconds where many rules act */
+    opspilot_text about; /* id of the one candidate whose rules are meant, which asks for `clauses`, too; empty: the best one and
+                            those that are refused. Borrowed for the time of the call */
 } opspilot_options;
 
-#define OPSPILOT_OPTIONS_INIT {sizeof(opspilot_options), OPSPILOT_RUNG_FULL, 0, 0, 0}
+#define OPSPILOT_OPTIONS_INIT {sizeof(opspilot_options), OPSPILOT_RUNG_FULL, 0, 0, 0, {NULL, 0}}
 
 /* Makes an empty decision. Freed with opspilot_decision_free. Errors: none of its own. */
 OPSPILOT_C_API opspilot_status opspilot_decision_new(opspilot_decision** out, opspilot_error* error);
@@ -472,9 +540,18 @@ OPSPILOT_C_API opspilot_status opspilot_decision_explanation(const opspilot_deci
 OPSPILOT_C_API opspilot_status opspilot_decision_contribution(const opspilot_decision* decision, size_t index,
                                                               opspilot_contribution* out, opspilot_error* error);
 
+/* What options.explain, options.clauses and options.about asked for, as one JSON object: "decision", "verdict", "action", and
+ * "explanation" and "clauses" as they stand in the record. "clauses" has "rules": those that acted on the best candidate and on
+ * refused ones (at most 32), each with "action", "rule", "layer", "effect", "failed", the "clauses" of its condition that
+ * decided, with "text", "gives" ("true", "false", "error") and the "values" they saw, and "change": the clauses that would all
+ * have to hold for the rule not to act. Values of personal, sensitive and redacted fields are not in it. The text belongs to
+ * `decision` and lives until the next call on it. One thread at a time. Errors: none of its own. Since 0.1. */
+OPSPILOT_C_API opspilot_status opspilot_decision_explanation_json(opspilot_decision* decision, opspilot_text* out,
+                                                                  opspilot_error* error);
+
 /* The decision as one line of JSON ending in a newline: the record that a host logs. The best `top` candidates are listed, at
- * most 64. An explanation stands in it when one was asked for; features made from personal or sensitive fields count among its
- * others there. The text belongs to `decision` and lives until the next call on it. Errors: none of its own. */
+ * most 64. An explanation and clauses stand in it when they were asked for; features made from personal or sensitive fields count
+ * among its others there. The text belongs to `decision` and lives until the next call on it. Errors: none of its own. */
 OPSPILOT_C_API opspilot_status opspilot_decision_record_json(opspilot_decision* decision, size_t top, opspilot_text* out,
                                                              opspilot_error* error);
 

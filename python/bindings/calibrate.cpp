@@ -6,11 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "arrays.hpp"
+#include "certificates.hpp"
 #include "errors.hpp"
 #include "module.hpp"
 #include "opspilot/calibrate/certificate.hpp"
 #include "opspilot/calibrate/labels.hpp"
-#include "opspilot/calibrate/platt.hpp"
 #include "opspilot/calibrate/threshold.hpp"
 
 namespace py = pybind11;
@@ -31,7 +32,9 @@ std::span<const double> vector_of(const doubles& a, const char* what) {
 
 std::vector<std::uint8_t> labels_of(const doubles& a, const char* what) { return unwrap(binary_labels(vector_of(a, what))); }
 
-py::dict certificate_dict(const certified_threshold& t) {
+}  // namespace
+
+py::dict threshold_dict(const certified_threshold& t) {
     py::dict out;
     out["value"] = t.value ? py::object(py::float_(*t.value)) : py::object(py::none());
     out["sufficient"] = t.sufficient;
@@ -44,38 +47,35 @@ py::dict certificate_dict(const certified_threshold& t) {
     out["needed"] = t.needed;
     out["max_risk"] = t.max_risk;
     out["confidence"] = t.confidence;
-    py::list steps;
+    out["statement"] = statement(t);
+    // By columns: a million items make tens of thousands of steps, and dictionaries of them would take longer than the proof.
+    std::vector<std::uint64_t> allowed, rank, tested, tolerated, errors;
+    std::vector<double> value;
+    std::vector<std::uint8_t> test, passed;
     for (const threshold_step& s : t.steps) {
-        py::dict step;
-        step["allowed"] = s.allowed;
-        step["rank"] = s.rank;
-        step["tested"] = s.tested;
-        step["tolerated"] = s.tolerated;
-        step["errors"] = s.errors;
-        step["value"] = s.value;
-        step["test"] = std::string(name(s.test));
-        step["passed"] = s.passed;
-        steps.append(step);
+        allowed.push_back(s.allowed);
+        rank.push_back(s.rank);
+        tested.push_back(s.tested);
+        tolerated.push_back(s.tolerated);
+        errors.push_back(s.errors);
+        value.push_back(s.value);
+        test.push_back(static_cast<std::uint8_t>(s.test));
+        passed.push_back(s.passed ? 1 : 0);
     }
+    py::dict steps;
+    steps["allowed"] = array_of(std::move(allowed));
+    steps["rank"] = array_of(std::move(rank));
+    steps["tested"] = array_of(std::move(tested));
+    steps["tolerated"] = array_of(std::move(tolerated));
+    steps["errors"] = array_of(std::move(errors));
+    steps["value"] = array_of(std::move(value));
+    steps["test"] = array_of(std::move(test));
+    steps["passed"] = array_of(std::move(passed));
     out["steps"] = steps;
     return out;
 }
 
-}  // namespace
-
 void bind_calibrate(py::module_& m) {
-    m.def("fit_platt", [](const doubles& score, const doubles& label) {
-        const std::vector<std::uint8_t> labels = labels_of(label, "label");
-        const platt fitted = unwrap(fit_platt(vector_of(score, "score"), labels));
-        return py::make_tuple(fitted.a, fitted.b);
-    });
-    m.def("platt_probability", [](double a, double b, const doubles& score) {
-        const platt curve{.a = a, .b = b};
-        const std::span<const double> in = vector_of(score, "score");
-        py::array_t<double> out(static_cast<py::ssize_t>(in.size()));
-        for (std::size_t i = 0; i < in.size(); ++i) out.mutable_data()[i] = curve.probability(in[i]);
-        return out;
-    });
     m.def("automation_threshold",
           [](const doubles& score, const doubles& error, double max_risk, double confidence, const py::object& belief,
              const std::vector<std::uint32_t>& groups, std::uint32_t group_count) {
@@ -89,9 +89,9 @@ void bind_calibrate(py::module_& m) {
               options.groups = groups;
               options.group_count = group_count;
               const automation_certificates made = unwrap(automation_threshold(vector_of(score, "score"), errors, options));
-              py::dict out = certificate_dict(made);
+              py::dict out = threshold_dict(made);
               py::list per_group;
-              for (const certified_threshold& g : made.groups) per_group.append(certificate_dict(g));
+              for (const certified_threshold& g : made.groups) per_group.append(threshold_dict(g));
               out["groups"] = per_group;
               return out;
           });
@@ -105,20 +105,6 @@ void bind_calibrate(py::module_& m) {
         out["n"] = made.n;
         out["automated"] = made.automated;
         out["errors"] = made.errors;
-        return out;
-    });
-    m.def("recall_floor", [](const doubles& score, const doubles& label, double min_recall, double confidence) {
-        const certified_recall made =
-            unwrap(recall_floor(vector_of(score, "score"), labels_of(label, "label"), min_recall, confidence));
-        py::dict out;
-        out["value"] = made.value ? py::object(py::float_(*made.value)) : py::object(py::none());
-        out["sufficient"] = made.sufficient;
-        out["n"] = made.n;
-        out["positives"] = made.positives;
-        out["misses_allowed"] = made.misses_allowed;
-        out["misses"] = made.misses;
-        out["needed"] = made.needed;
-        out["flagged"] = made.flagged;
         return out;
     });
     m.def(

@@ -58,7 +58,7 @@ struct condition_catalogue {
 };
 
 /// (set, [(index, code, message, where, hint)] of the expressions that the checker refuses).
-py::tuple compile(const std::vector<std::string>& expressions, const std::string& schema_json) {
+py::tuple compile_set(const std::vector<std::string>& expressions, const std::string& schema_json) {
     auto made = std::make_shared<condition_set>();
     made->fields = unwrap(schema::parse(schema_json));
     std::vector<cel::rule_set::refusal> refused;
@@ -127,8 +127,8 @@ std::span<std::uint8_t> bytes_of(py::array_t<bool>& a) {
 }
 
 /// (matched, failed), a row per expression.
-py::tuple evaluate(const condition_catalogue& c, cel_rows* task, cel_rows* pairs, const py::object& index, std::size_t count,
-                   std::int64_t now_us, const std::vector<std::string>& without) {
+py::tuple evaluate_set(const condition_catalogue& c, cel_rows* task, cel_rows* pairs, const py::object& index, std::size_t count,
+                       std::int64_t now_us, const std::vector<std::string>& without) {
     const condition_set& set = *c.of;
     interner strings(c.strings);
     const table tasks = table_of(set.fields, role::task, task, 1, strings, without);
@@ -247,10 +247,10 @@ void bind_cel_rules(py::module_& m) {
         .def("content", &content_text, py::arg("name"),
              "The field type that holds all values of a column: 'null' where there are none, '' where none does.");
     py::class_<condition_catalogue, std::shared_ptr<condition_catalogue>>(m, "ConditionCatalogue")
-        .def("evaluate", &evaluate, py::arg("task").none(true), py::arg("pairs").none(true), py::arg("index"), py::arg("count"),
-             py::arg("now"), py::arg("without"));
+        .def("evaluate", &evaluate_set, py::arg("task").none(true), py::arg("pairs").none(true), py::arg("index"),
+             py::arg("count"), py::arg("now"), py::arg("without"));
     py::class_<condition_set, std::shared_ptr<condition_set>>(m, "ConditionSet")
-        .def_static("compile", &compile, py::arg("expressions"), py::arg("schema"))
+        .def_static("compile", &compile_set, py::arg("expressions"), py::arg("schema"))
         .def_static("engines",
                     [] {
                         std::vector<std::string> names;

@@ -2,7 +2,6 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <cmath>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -12,11 +11,10 @@
 
 #include "arrow_export.hpp"
 #include "batch_columns.hpp"
+#include "decision.hpp"
 #include "errors.hpp"
 #include "findings.hpp"
 #include "module.hpp"
-#include "opspilot/audit/log.hpp"
-#include "opspilot/audit/outcome.hpp"
 #include "opspilot/decide/engine.hpp"
 #include "sources.hpp"
 #include "stage_columns.hpp"
@@ -26,9 +24,6 @@ namespace py = pybind11;
 namespace opspilot::python {
 
 namespace {
-
-py::object number_or_none(double x) { return std::isnan(x) ? py::object(py::none()) : py::object(py::float_(x)); }
-py::object text_or_none(std::string_view s) { return s.empty() ? py::object(py::none()) : py::object(text(s)); }
 
 struct bundle_handle {
     std::shared_ptr<const bundle> ptr;
@@ -133,69 +128,6 @@ std::vector<public_key> keys_of(const std::vector<std::string>& texts) {
     return out;
 }
 
-py::dict reason_dict(const reason& r) {
-    py::dict out;
-    out["code"] = text(r.code);
-    if (!r.rule.empty()) out["rule"] = text(r.rule);
-    if (!r.layer.empty()) out["layer"] = text(r.layer);
-    out["text"] = text(r.text);
-    if (r.failed) out["failed"] = true;
-    return out;
-}
-
-py::list reason_list(std::span<const reason> reasons) {
-    py::list out;
-    for (const reason& r : reasons) out.append(reason_dict(r));
-    return out;
-}
-
-py::list ranked_list(const decision& d) {
-    py::list out;
-    for (const ranked_candidate& c : d.ranked)
-        out.append(py::make_tuple(text(c.action), c.score, number_or_none(c.probability), text(name(c.decided)), c.candidate,
-                                  c.allowed, reason_list(d.reasons_of(c))));
-    return out;
-}
-
-/// None when it was not asked for.
-py::object explanation_dict(const decision& d) {
-    const decision_explanation& e = d.explanation;
-    if (!e.asked) return py::none();
-    py::dict out;
-    const bool made = e.missing.empty();
-    out["action"] = text_or_none(e.action);
-    out["missing"] = text_or_none(e.missing);
-    out["stage"] = made ? text_or_none(e.of_score.stage) : py::object(py::none());
-    out["method"] = made ? text_or_none(e.of_score.method) : py::object(py::none());
-    out["score"] = made ? number_or_none(e.of_score.score) : py::object(py::none());
-    out["base"] = made ? number_or_none(e.of_score.base) : py::object(py::none());
-    py::list parts;
-    if (made)
-        for (const score_part& part : e.of_score.parts) {
-            py::dict entry;
-            entry["feature"] = text(part.feature);
-            entry["contribution"] = part.contribution;
-            entry["personal"] = part.personal;
-            parts.append(entry);
-        }
-    out["contributions"] = parts;
-    out["others"] = made ? number_or_none(e.of_score.others) : py::object(py::none());
-    return out;
-}
-
-py::dict versions_dict(const version_set& v) {
-    py::dict out;
-    out["bundle"] = v.bundle;
-    out["bundle_version"] = v.bundle_version;
-    out["schema"] = v.schema;
-    out["features"] = v.features;
-    out["model"] = v.model;
-    out["policy"] = v.policy;
-    out["calibration"] = v.calibration;
-    out["library"] = v.library;
-    return out;
-}
-
 rung rung_from(const std::string& wanted) {
     for (const rung r : {rung::human, rung::baseline, rung::linear, rung::cached, rung::full})
         if (name(r) == wanted) return r;
@@ -239,6 +171,7 @@ struct copied_features {
 }  // namespace
 
 void bind_decide(py::module_& m) {
+    bind_decision(m);
     bind_column_table(m);
     py::class_<bundle_handle>(m, "Bundle")
         .def_static("from_bytes",
@@ -281,6 +214,13 @@ void bind_decide(py::module_& m) {
                                    return std::vector<std::string>(names.begin(), names.end());
                                })
         .def_property_readonly("versions", [](const bundle_handle& b) { return versions_dict(b.ptr->versions()); })
+        .def("parts_in_force",
+             [](const bundle_handle& b) {
+                 py::dict out;
+                 for (const auto& [name, content] : unwrap(b.ptr->parts_in_force())) out[text(name)] = py::bytes(content);
+                 return out;
+             })
+        .def_property_readonly("published", [](const bundle_handle& b) { return b.ptr->published(); })
         .def("packed", [](const bundle_handle& b) { return py::bytes(b.ptr->packed().data(), b.ptr->packed().size()); })
         .def("parts",
              [](const bundle_handle& b) {
@@ -295,72 +235,15 @@ void bind_decide(py::module_& m) {
              })
         .def("describe_json", [](const bundle_handle& b) { return b.ptr->describe_json(); });
 
-    py::class_<decision>(m, "Decision")
-        .def_readonly("id", &decision::id)
-        .def_property_readonly("verdict", [](const decision& d) { return text(name(d.verdict)); })
-        .def_property_readonly("proposed", [](const decision& d) { return text(name(d.proposed)); })
-        .def_property_readonly("action", [](const decision& d) { return text_or_none(d.action); })
-        .def_property_readonly("queue", [](const decision& d) { return text_or_none(d.queue); })
-        .def_property_readonly(
-            "probability",
-            [](const decision& d) { return d.action.empty() ? py::object(py::none()) : number_or_none(d.probability); })
-        .def_property_readonly("threshold", [](const decision& d) { return number_or_none(d.threshold); })
-        .def_property_readonly("override_probability", [](const decision& d) { return d.override_probability; })
-        .def_property_readonly("ranked", [](const decision& d) { return ranked_list(d); })
-        .def_property_readonly("reasons", [](const decision& d) { return reason_list(d.reasons); })
-        .def_property_readonly("rung", [](const decision& d) { return text(name(d.rung)); })
-        .def_property_readonly("explanation", [](const decision& d) { return explanation_dict(d); })
-        .def_property_readonly("stage", [](const decision& d) { return text(d.stage); })
-        .def_property_readonly("task_id", [](const decision& d) { return text_or_none(d.task_id); })
-        .def_property_readonly("client", [](const decision& d) { return text_or_none(d.client); })
-        .def_readonly("now", &decision::now_us)
-        .def_property_readonly("versions", [](const decision& d) { return versions_dict(d.versions()); })
-        .def(
-            "record",
-            [](const decision& d, std::size_t top) {
-                std::string out;
-                d.write_record(out, top);
-                return py::bytes(out);
-            },
-            py::arg("top") = 10);
-
-    m.def("check_log", [](const py::bytes& content) {
-        const log_summary s = check_log(std::string_view(content));
-        py::dict out;
-        out["ok"] = s.ok;
-        out["records"] = s.records;
-        out["bytes"] = s.bytes;
-        out["first_time"] = s.first_time_us;
-        out["last_time"] = s.last_time_us;
-        out["shadow"] = s.shadow;
-        py::dict verdicts;
-        for (std::size_t v = 0; v < s.by_verdict.size(); ++v) verdicts[text(name(static_cast<verdict>(v)))] = s.by_verdict[v];
-        out["verdicts"] = verdicts;
-        out["outcomes"] = s.outcomes;
-        py::dict kinds;
-        for (std::size_t k = 0; k < s.by_outcome.size(); ++k) kinds[text(name(static_cast<outcome_kind>(k)))] = s.by_outcome[k];
-        out["outcome_kinds"] = kinds;
-        if (s.first_bad) {
-            py::dict bad;
-            bad["line"] = s.first_bad->line;
-            bad["offset"] = s.first_bad->offset;
-            bad["problem"] = s.first_bad->problem.text();
-            out["first_bad"] = bad;
-        } else {
-            out["first_bad"] = py::none();
-        }
-        return out;
-    });
-
     py::class_<engine_handle>(m, "Engine")
         .def(py::init<const bundle_handle&>())
         .def("decide",
              [](engine_handle& e, const py::object& task, const py::object& candidates, const py::object& now,
-                const std::string& rung, bool explain) {
+                const std::string& rung, bool explain, bool clauses, const std::string& about) {
                  const rows_from_python tasks(task, "task");
                  const rows_from_python rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);
-                 const decide_options options{.widest = rung_from(rung), .explain = explain};
+                 const decide_options options{.widest = rung_from(rung), .explain = explain, .clauses = clauses, .about = about};
                  auto out = std::make_unique<decision>();
                  status done = [&] {
                      const py::gil_scoped_release unlocked;
@@ -374,11 +257,11 @@ void bind_decide(py::module_& m) {
              })
         .def("decide_batch",
              [](engine_handle& e, const py::object& tasks, const py::object& candidates, const py::object& now,
-                const std::string& rung, bool explain, const py::object& audit) {
+                const std::string& rung, bool explain, bool clauses, const py::object& audit) {
                  const rows_from_python task_rows(tasks, "tasks");
                  const rows_from_python candidate_rows(candidates, "candidates");
                  const std::int64_t now_us = microseconds(now);
-                 const decide_options options{.widest = rung_from(rung), .explain = explain};
+                 const decide_options options{.widest = rung_from(rung), .explain = explain, .clauses = clauses, .about = {}};
                  batch_columns out(explain);
                  std::string records;
                  const bool record = !audit.is_none();

@@ -27,6 +27,9 @@ PYBIND11_MODULE(_core, m) {
     m.attr("__version__") = OPSPILOT_PYTHON_VERSION;
     opspilot::python::bind_decide(m);
     opspilot::python::bind_calibrate(m);
+    opspilot::python::bind_calibrators(m);
+    opspilot::python::bind_calibration_errors(m);
+    opspilot::python::bind_certificates(m);
     opspilot::python::bind_conformal(m);
     opspilot::python::bind_evaluate(m);
     opspilot::python::bind_groups(m);
@@ -42,4 +45,5 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_policy_tools(m);
     opspilot::python::bind_documents(m);
     opspilot::python::bind_info(m);
+    opspilot::python::bind_stages(m);
 }

@@ -7,6 +7,9 @@ namespace opspilot::python {
 
 void bind_decide(pybind11::module_& m);
 void bind_calibrate(pybind11::module_& m);
+void bind_calibrators(pybind11::module_& m);
+void bind_calibration_errors(pybind11::module_& m);
+void bind_certificates(pybind11::module_& m);
 void bind_conformal(pybind11::module_& m);
 void bind_evaluate(pybind11::module_& m);
 void bind_groups(pybind11::module_& m);
@@ -22,5 +25,6 @@ void bind_policy_diff(pybind11::module_& m);
 void bind_policy_tools(pybind11::module_& m);
 void bind_documents(pybind11::module_& m);
 void bind_info(pybind11::module_& m);
+void bind_stages(pybind11::module_& m);
 
 }  // namespace opspilot::python

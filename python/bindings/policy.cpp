@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "decision.hpp"
 #include "errors.hpp"
 #include "findings.hpp"
 #include "module.hpp"
@@ -44,18 +45,21 @@ struct policy_handle {
     schema fields;
     dictionary strings;
     policy_set set;
+    lookup_tables tables;
 };
 
 /// (policy or None, findings): with None at least one finding is an error.
-py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json) {
+py::tuple compile(const std::vector<std::pair<std::string, std::string>>& documents, const std::string& schema_json,
+                  const lookup_tables& tables) {
     auto made = std::make_unique<policy_handle>();
     made->fields = unwrap(schema::parse(schema_json));
+    made->tables = tables;
     std::vector<policy_set::document> given;
     for (const auto& [name, content] : documents) given.push_back({name, content});
     std::vector<policy_finding> findings;
     auto compiled = [&] {
         const py::gil_scoped_release unlocked;
-        return policy_set::compile(given, made->fields, made->strings, &findings);
+        return policy_set::compile(given, made->fields, made->strings, &findings, policy_review::whole, tables);
     }();
     if (compiled) {
         made->set = std::move(*compiled);
@@ -92,27 +96,6 @@ status read_candidates(const candidate_tables& into, const table_source& source,
     return {};
 }
 
-py::dict explanation_dict(const rule_explanation& e) {
-    static constexpr std::array<const char*, 3> outcomes{"false", "true", "error"};
-    py::list clauses;
-    for (const policy_clause& c : e.clauses) {
-        py::dict entry, values;
-        entry["text"] = text(c.text);
-        entry["offset"] = c.offset;
-        entry["gives"] = outcomes[static_cast<std::size_t>(c.gives)];
-        if (!c.problem.empty()) entry["problem"] = text(c.problem);
-        for (const policy_clause::seen& seen : c.values) values[text(seen.field)] = text(seen.value);
-        entry["values"] = values;
-        clauses.append(entry);
-    }
-    py::list change;
-    for (const std::string& one : e.change) change.append(text(one));
-    py::dict out;
-    out["clauses"] = clauses;
-    out["change"] = change;
-    return out;
-}
-
 /// One tuple per candidate: allowed, cap, boost, queue, id of a broken invariant, reasons, threshold.
 /// `why`: an explanation per hit, or nothing.
 py::list outcome_list(const policy_set& set, const policy_outcome& out, const std::vector<std::string>& broken,
@@ -121,7 +104,8 @@ py::list outcome_list(const policy_set& set, const policy_outcome& out, const st
     for (std::size_t h = 0; h < out.hits.size(); ++h) {
         const rule_hit& hit = out.hits[h];
         const rule_info rule = set.rule(hit.rule);
-        py::dict entry = why.empty() ? py::dict() : explanation_dict(why[h]);
+        py::dict entry;
+        if (!why.empty()) put_clauses(why[h], entry);
         entry["code"] = "policy." + std::string(rule.effect);
         entry["rule"] = text(rule.id);
         entry["layer"] = text(rule.layer);
@@ -219,6 +203,32 @@ py::list proof_list(const policy_handle& p) {
     return out;
 }
 
+lookup_tables read_tables(const std::vector<std::pair<std::string, std::string>>& given) {
+    std::vector<lookup_tables::document> documents;
+    for (const auto& [name, content] : given) documents.push_back({name, content});
+    auto read = [&] {
+        const py::gil_scoped_release unlocked;
+        return lookup_tables::read(documents);
+    }();
+    return unwrap(std::move(read));
+}
+
+py::list table_infos(const lookup_tables& tables) {
+    py::list out;
+    for (const lookup_tables::info& t : tables.list()) {
+        py::dict entry;
+        entry["name"] = text(t.name);
+        entry["version"] = text(t.version);
+        entry["key"] = text(t.key);
+        entry["value"] = text(t.value);
+        entry["rows"] = t.rows;
+        entry["has_default"] = t.has_default;
+        entry["sha256"] = text(t.sha256);
+        out.append(entry);
+    }
+    return out;
+}
+
 py::list guard_list(const policy_handle& p, const std::string& invariant) {
     py::list out;
     for (const policy_set::guard& g : p.set.guards(invariant))
@@ -229,8 +239,9 @@ py::list guard_list(const policy_handle& p, const std::string& invariant) {
 }  // namespace
 
 void bind_policy(py::module_& m) {
+    py::class_<lookup_tables>(m, "LookupTables").def(py::init(&read_tables), py::arg("documents")).def("infos", &table_infos);
     py::class_<policy_handle>(m, "PolicySet")
-        .def_static("compile", &compile, py::arg("documents"), py::arg("schema"))
+        .def_static("compile", &compile, py::arg("documents"), py::arg("schema"), py::arg("tables"))
         .def("evaluate", &evaluate, py::arg("task"), py::arg("candidates"), py::arg("now"), py::arg("explain"))
         .def("rules", &rule_list)
         .def("run_tests",
@@ -251,9 +262,10 @@ void bind_policy(py::module_& m) {
         .def(
             "condition_tree",
             [](const policy_handle& p, const std::string& condition) {
-                return text(unwrap(condition_tree(condition, p.fields)));
+                return text(unwrap(condition_tree(condition, p.fields, p.tables)));
             },
             py::arg("condition"))
+        .def_property_readonly("tables", [](const policy_handle& p) { return p.tables; })
         .def_property_readonly("fingerprint", [](const policy_handle& p) { return p.set.fingerprint(); })
         .def_property_readonly("schema", [](const policy_handle& p) { return p.fields.to_json(); });
 }

@@ -25,12 +25,14 @@ class diff_handle {
 public:
     static std::unique_ptr<diff_handle> compile(const named_documents& before, const named_documents& after,
                                                 const std::string& schema_json, const std::string& catalogue,
-                                                std::size_t examples, std::size_t clients) {
+                                                std::size_t examples, std::size_t clients, const lookup_tables& old_tables,
+                                                const lookup_tables& new_tables) {
         auto made = std::make_unique<diff_handle>();
         auto compiled = [&]() -> result<policy_diff> {
             const py::gil_scoped_release unlocked;
             OPSPILOT_TRY(const schema fields, schema::parse(schema_json));
-            return policy_diff::compile(views(before), views(after), fields, catalogue, {examples, clients});
+            return policy_diff::compile(views(before), views(after), fields, catalogue,
+                                        {examples, clients, old_tables, new_tables});
         }();
         made->diff_ = unwrap(std::move(compiled));
         return made;
@@ -98,7 +100,7 @@ void bind_policy_diff(py::module_& m) {
     py::class_<policy_diff_counts>(m, "PolicyDiffCounts");
     py::class_<diff_handle>(m, "PolicyDiff")
         .def_static("compile", &diff_handle::compile, py::arg("before"), py::arg("after"), py::arg("schema"),
-                    py::arg("catalogue"), py::arg("examples"), py::arg("clients"))
+                    py::arg("catalogue"), py::arg("examples"), py::arg("clients"), py::arg("old_tables"), py::arg("new_tables"))
         .def("begin", &diff_handle::begin)
         .def("replay_lines", &diff_handle::replay_lines, py::arg("lines"), py::arg("first_line"))
         .def("replay_rows", &diff_handle::replay_rows, py::arg("tasks"), py::arg("candidates"), py::arg("now"),

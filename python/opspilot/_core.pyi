@@ -1,6 +1,6 @@
 # The compiled module (python/bindings), for the package itself; users import `opspilot`. Names here may change.
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, overload
+from typing import Any, ClassVar, Final, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ class Table:
 
 # decide.cpp
 class Bundle:
+    @property
+    def published(self) -> bool: ...
+    def parts_in_force(self) -> dict[str, bytes]: ...
     @staticmethod
     def from_bytes(packed: bytes, /) -> Bundle: ...
     @staticmethod
@@ -84,6 +87,8 @@ class Decision:
     @property
     def explanation(self) -> dict[str, Any] | None: ...
     @property
+    def clauses(self) -> dict[str, Any] | None: ...
+    @property
     def stage(self) -> str: ...
     @property
     def task_id(self) -> str | None: ...
@@ -97,9 +102,19 @@ class Decision:
 
 class Engine:
     def __init__(self, bundle: Bundle, /) -> None: ...
-    def decide(self, task: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, /) -> Decision: ...
+    def decide(
+        self, task: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, clauses: bool, about: str, /
+    ) -> Decision: ...
     def decide_batch(
-        self, tasks: _Rows, candidates: _Rows, now: object, rung: str, explain: bool, audit: Callable[[bytes], object] | None, /
+        self,
+        tasks: _Rows,
+        candidates: _Rows,
+        now: object,
+        rung: str,
+        explain: bool,
+        clauses: bool,
+        audit: Callable[[bytes], object] | None,
+        /,
     ) -> Table: ...
     def features(
         self, tasks: _Rows, candidates: _Rows, now: object, /
@@ -145,8 +160,6 @@ def sign_policy(
 def sign_bundle(secret: bytes, sequence: int, fingerprint: str, /) -> bytes: ...
 
 # calibrate.cpp
-def fit_platt(score: npt.ArrayLike, label: npt.ArrayLike, /) -> tuple[float, float]: ...
-def platt_probability(a: float, b: float, score: npt.ArrayLike, /) -> _Float64: ...
 def automation_threshold(
     score: npt.ArrayLike,
     error: npt.ArrayLike,
@@ -158,9 +171,178 @@ def automation_threshold(
     /,
 ) -> dict[str, Any]: ...
 def naive_threshold(score: npt.ArrayLike, error: npt.ArrayLike, max_risk: float, /) -> dict[str, Any]: ...
-def recall_floor(score: npt.ArrayLike, label: npt.ArrayLike, min_recall: float, confidence: float, /) -> dict[str, Any]: ...
 def check_calibration(document: bytes, /) -> str:
     """Reads a calibration document and gives it back in canonical form."""
+
+# calibrators.cpp
+class Calibrator:
+    @staticmethod
+    def fit(kind: str, input: str, score: npt.ArrayLike, label: npt.ArrayLike, /) -> Calibrator: ...
+    @staticmethod
+    def fit_weighted_isotonic(input: str, score: npt.ArrayLike, label: npt.ArrayLike, weight: npt.ArrayLike, /) -> Calibrator: ...
+    @staticmethod
+    def fit_hierarchical(
+        input: str,
+        score: npt.ArrayLike,
+        label: npt.ArrayLike,
+        client: npt.ArrayLike,
+        names: Sequence[str],
+        offset_variance: float | None,
+        /,
+    ) -> Calibrator: ...
+    @staticmethod
+    def parse(document: bytes, /) -> Calibrator: ...
+    def to_json(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def input(self) -> str: ...
+    def client_number(self, name: str, /) -> int: ...
+    def probability(self, score: npt.ArrayLike, client: npt.ArrayLike | None = None, /) -> _Float64: ...
+    def interval(self, score: npt.ArrayLike, /) -> _Float64: ...
+
+def choose_calibrator(score: npt.ArrayLike, label: npt.ArrayLike, input: str, /) -> dict[str, Any]: ...
+def fit_temperature(logits: npt.ArrayLike, label: npt.ArrayLike, /) -> float: ...
+def temperature_probabilities(logits: npt.ArrayLike, t: float, /) -> _Float64: ...
+def fit_vector_scaling(logits: npt.ArrayLike, label: npt.ArrayLike, ridge: float, /) -> tuple[_Float64, _Float64]: ...
+def vector_probabilities(logits: npt.ArrayLike, scale: Sequence[float], shift: Sequence[float], /) -> _Float64: ...
+def top_class(rows: npt.ArrayLike, label: npt.ArrayLike, /) -> tuple[_Float64, npt.NDArray[np.uint8]]: ...
+
+# calibration_errors.cpp
+def measure_calibration(
+    p: npt.ArrayLike, label: npt.ArrayLike, method: str, bins: int, confidence: float, resamples: int, seed: int, /
+) -> dict[str, Any]: ...
+def decompose_score(p: npt.ArrayLike, label: npt.ArrayLike, /) -> dict[str, Any]: ...
+def reliability_diagram(p: npt.ArrayLike, label: npt.ArrayLike, bins: int, /) -> dict[str, Any]: ...
+
+# certificates.cpp
+def grid_threshold(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    grid: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    start_value: float | None,
+    start_errors: int,
+    /,
+) -> dict[str, Any]: ...
+def expected_selection(
+    score: npt.ArrayLike, error: npt.ArrayLike, batch: npt.ArrayLike, max_risk: float, /
+) -> tuple[npt.NDArray[np.uint32], float | None, int, int]: ...
+def betting_p_value(loss: npt.ArrayLike, mean: float, confidence: float, seed: int, /) -> float: ...
+def betting_upper(loss: npt.ArrayLike, confidence: float, seed: int, /) -> float: ...
+def graded_threshold(
+    score: npt.ArrayLike,
+    loss: npt.ArrayLike,
+    max_loss: float,
+    confidence: float,
+    start_loss: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def automation_ladder(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    start_probability: npt.ArrayLike | None,
+    groups: Sequence[int],
+    group_count: int,
+    parents: Sequence[int],
+    parent_count: int,
+    /,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]], float]: ...
+def cost_threshold(
+    score: npt.ArrayLike,
+    error: npt.ArrayLike,
+    wrong: npt.ArrayLike,
+    review: float,
+    most_wrong: float,
+    confidence: float,
+    start_probability: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def plan_reviews(
+    score: npt.ArrayLike, gain: npt.ArrayLike, line: float | None, capacity: int, seed: int, /
+) -> dict[str, Any]: ...
+def recall_floor(
+    score: npt.ArrayLike,
+    label: npt.ArrayLike,
+    min_recall: float,
+    confidence: float,
+    inclusion: npt.ArrayLike | None,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def recall_and_risk(
+    flag: npt.ArrayLike,
+    label: npt.ArrayLike,
+    inclusion: npt.ArrayLike | None,
+    score: npt.ArrayLike,
+    risk_flag: npt.ArrayLike,
+    error: npt.ArrayLike,
+    start_probability: npt.ArrayLike | None,
+    min_recall: Sequence[float],
+    max_risk: float,
+    confidence: float,
+    /,
+) -> list[dict[str, Any]]: ...
+def log_rate_evidence(bad: int, total: int, limit: float, a: float, b: float, above: bool, /) -> float: ...
+def spent_delta(delta: float, t: int, /) -> float: ...
+
+class Recertification:
+    """A label stream at a fixed threshold."""
+
+    def __init__(
+        self, max_risk: float, confidence: float, revoke_confidence: float, certify_change: float, revoke_change: float, /
+    ) -> None: ...
+    def add(self, errors: int, total: int, /) -> Literal["undecided", "certified", "revoked"]: ...
+    def merge(self, shard: Recertification, /) -> Literal["undecided", "certified", "revoked"]: ...
+    @property
+    def state(self) -> Literal["undecided", "certified", "revoked"]: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def log_evidence_below(self) -> float: ...
+    @property
+    def log_evidence_above(self) -> float: ...
+
+def plan_labels(
+    score: npt.ArrayLike,
+    believed_right: npt.ArrayLike,
+    max_risk: float,
+    confidence: float,
+    budget: int,
+    margin: float,
+    min_recall: float,
+    believed_positive: npt.ArrayLike | None,
+    rate_above: float,
+    simulations: int,
+    seed: int,
+    /,
+) -> dict[str, Any]: ...
+def symmetric_noise(disagreement: float, /) -> float: ...
+def majority_noise(noise: float, labels: int, /) -> float: ...
+def apparent_recall(prevalence: float, noise: float, /) -> float: ...
+def label_noise(disagreements: int, pairs: int, confidence: float, /) -> tuple[float, float, float]: ...
+def check_noise_floor(max_risk: float, disagreements: int, pairs: int, confidence: float, /) -> None: ...
+def noise_corrected_upper(errors: int, n: int, disagreements: int, pairs: int, confidence: float, /) -> float: ...
+def two_phase_audit(
+    n: int,
+    apparent: int,
+    apparent_adjudicated: int,
+    apparent_confirmed: int,
+    rest_adjudicated: int,
+    rest_found: int,
+    confidence: float,
+    /,
+) -> tuple[float, float, float]: ...
+def critical_rank(errors: int, alpha: float, delta: float, /) -> int: ...
+def calibrator_fingerprint(document: bytes, /) -> str:
+    """What certificates made behind the calibrator of a calibration document are bound to."""
 
 # conformal.cpp
 def conformal_minimum(confidence: float, /) -> int: ...
@@ -496,9 +678,15 @@ class ChoiceModelFile:
     def training(self) -> str: ...
 
 # policy.cpp
+class LookupTables:
+    def __init__(self, documents: Sequence[tuple[str, str]]) -> None: ...
+    def infos(self) -> list[dict[str, Any]]: ...
+
 class PolicySet:
     @staticmethod
-    def compile(documents: Sequence[tuple[str, str]], schema: str) -> tuple[PolicySet | None, list[dict[str, Any]]]: ...
+    def compile(
+        documents: Sequence[tuple[str, str]], schema: str, tables: LookupTables
+    ) -> tuple[PolicySet | None, list[dict[str, Any]]]: ...
     def evaluate(
         self, task: _Rows, candidates: _Rows, now: object, explain: bool
     ) -> list[tuple[bool, str, float, str | None, str | None, list[dict[str, Any]], float | None]]: ...
@@ -510,6 +698,8 @@ class PolicySet:
     def notes(self) -> list[dict[str, Any]]: ...
     def findings_at(self, now: object) -> list[dict[str, Any]]: ...
     def condition_tree(self, condition: str) -> str: ...
+    @property
+    def tables(self) -> LookupTables: ...
     @property
     def fingerprint(self) -> str: ...
     @property
@@ -535,6 +725,8 @@ class PolicyDiff:
         catalogue: bytes,
         examples: int,
         clients: int,
+        old_tables: LookupTables,
+        new_tables: LookupTables,
     ) -> PolicyDiff: ...
     def begin(self) -> PolicyDiffCounts: ...
     def replay_lines(self, lines: bytes, first_line: int) -> PolicyDiffCounts: ...
@@ -601,3 +793,13 @@ class ValueColumn:
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]: ...
 
 def evaluate_columns(expression: Expression, rows: CelRows, constants: dict[str, Any]) -> tuple[ValueColumn, dict[int, str]]: ...
+
+# stages.cpp
+class StageTimer:
+    """Times the stages of decisions one by one."""
+
+    def __init__(self, parts: dict[str, bytes], /) -> None: ...
+    def run(self, task: bytes, candidates: object, now: int, seconds: float, /) -> dict[str, list[float]]: ...
+    def rate(self, tasks: list[str], candidates: object, now: int, seconds: float, threads: int, /) -> tuple[float, float]: ...
+
+def table_of(columns: dict[str, Any], /) -> Table: ...

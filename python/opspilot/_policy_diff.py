@@ -105,12 +105,13 @@ _PLAIN = (
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """One side: its documents, and the schema and catalogue that came with them."""
+    """One side: its documents, and the schema, the catalogue and the tables that came with them."""
 
     name: str
     documents: list[tuple[str, str]]
     schema: str | None = None
     catalogue: bytes = b""
+    tables: list[tuple[str, str]] | None = None
 
 
 def run(
@@ -131,9 +132,13 @@ def run(
     fields = policy._schema_text(schema) if schema is not None else next((s.schema for s in homes if s.schema), None)
     catalogue = next((side.catalogue for side in homes if side.catalogue), b"")
     log = _Log.of(records, now)
+    # A side without tables of its own looks into those of the bundle, then of the other side.
+    own = [_core.LookupTables(side.tables) if side is not None and side.tables else None for side in (before, after, frame)]
+    none = _core.LookupTables([])
+    tables = (own[0] or own[2] or own[1] or none, own[1] or own[2] or own[0] or none)
     if fields is None:
-        fields = _guessed(before, after, log)
-    core = _core.PolicyDiff.compile(before.documents, after.documents, fields, catalogue, examples, _CLIENTS)
+        fields = _guessed(before, after, tables, log)
+    core = _core.PolicyDiff.compile(before.documents, after.documents, fields, catalogue, examples, _CLIENTS, *tables)
     counts = _replay(core, log, threads or os.cpu_count() or 1, _is_dated(fields))
     counted: dict[str, Any] = json.loads(core.report(counts))
     return PolicyDiff({**counted, "old_name": before.name, "new_name": after.name, "records": log.name})
@@ -165,9 +170,9 @@ def policies_of(source: Side, side: str) -> Policies:
     """Documents of whatever stands for a policy, with the schema and the catalogue of a bundle."""
     if isinstance(source, policy.Policy):
         schema = None if source._guessed is not None else source._core.schema
-        return Policies(side, list(source._documents), schema)
+        return Policies(side, list(source._documents), schema, tables=source._tables)
     if isinstance(source, Bundle):
-        return _of_parts(f"{source.name} {source.version}", {name: source.part(name) for name in source.parts})
+        return _of_parts(f"{source.name} {source.version}", source.parts_in_force())
     if isinstance(source, str) and not source.lstrip().startswith("{"):
         source = Path(source)
     if isinstance(source, Path):
@@ -182,13 +187,19 @@ def policies_of(source: Side, side: str) -> Policies:
     return Policies(side, [(side, policy._text_of(source))])
 
 
+#: What stands beside the layers in a folder of them.
+_BESIDE = ("schema.json", "catalogue.json")
+
+
 def _of_folder(folder: Path) -> Policies:
     """A bundle's folder, or one of layers: every JSON document that has rules; a schema.json beside them counts too."""
     if (folder / "policy").is_dir():
-        names = ["schema.json", "catalogue.json", *(f"policy/{path.name}" for path in sorted((folder / "policy").glob("*.json")))]
+        names = ["schema.json", "catalogue.json"]
+        names += [f"{under}/{path.name}" for under in ("policy", "tables") for path in sorted((folder / under).glob("*.json"))]
         return _of_parts(folder.name, {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()})
     parts = {path.name: path.read_bytes() for path in sorted(folder.glob("*.json"))}
-    layers = {f"policy/{name}": content for name, content in parts.items() if name not in ("schema.json", "catalogue.json")}
+    parts |= {f"tables/{path.name}": path.read_bytes() for path in sorted((folder / "tables").glob("*.json"))}
+    layers = {f"policy/{name}": content for name, content in parts.items() if "/" not in name and name not in _BESIDE}
     return _of_parts(folder.name, {**parts, **layers})
 
 
@@ -199,7 +210,8 @@ def _of_parts(name: str, parts: Mapping[str, bytes]) -> Policies:
             f"{name} holds no policy document", code="policy.none", where=name, hint="give files, a folder of layers or a bundle"
         )
     schema = parts.get("schema.json")
-    return Policies(name, documents, schema.decode() if schema else None, parts.get("catalogue.json", b""))
+    tables = [(Path(part).stem, policy._text_of(content)) for part, content in parts.items() if part.startswith("tables/")]
+    return Policies(name, documents, schema.decode() if schema else None, parts.get("catalogue.json", b""), tables)
 
 
 def _is_dated(schema: str) -> bool:
@@ -207,8 +219,8 @@ def _is_dated(schema: str) -> bool:
     return '"max_age"' in schema
 
 
-def _guessed(before: Policies, after: Policies, log: _Log) -> str:
-    types = {**policy._guess(before.documents), **policy._guess(after.documents)}
+def _guessed(before: Policies, after: Policies, tables: tuple[_core.LookupTables, _core.LookupTables], log: _Log) -> str:
+    types = {**policy._guess(before.documents, tables[0]), **policy._guess(after.documents, tables[1])}
     tasks, candidates = log.sample()
     return policy._schema_of(policy._types_of_values(types, tasks, candidates))
 

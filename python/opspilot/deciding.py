@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from opspilot import _core
+from opspilot._decision_explained import DecisionExplanation
 from opspilot._describe import Described
 from opspilot.errors import BundleError, UsageError
 from opspilot.policy import Document, Documents, Finding, named_documents, named_overlays, refusal
@@ -63,20 +64,37 @@ class Bundle(Described):
         return cls(_core.Bundle.from_bytes(_core.Bundle.build_parts(parts)))
 
     def save(self, path: str | Path) -> Path:
-        """Writes the packed form, or, when the path is an existing folder or has no suffix, one file per part."""
+        """Writes the packed form, or, when the path is an existing folder or has no suffix, one file per part.
+
+        What decides is what is written: of a bundle that ``Engine.swap`` changed, the policies that were published, in place
+        of those it was loaded with; into a file it is then built anew, its golden rows answered again. Raises ``UsageError``
+        where clients have overlays, for which a bundle has no place.
+        """
         target = Path(path)
         if target.is_dir() or not target.suffix:
-            for name in self._core.parts():
+            for name, content in self.parts_in_force().items():
                 file = target / name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(self.part(name))
+                file.write_bytes(content)
         else:
             target.write_bytes(self.to_bytes())
         return target
 
     def to_bytes(self) -> bytes:
-        """The packed form."""
+        """The packed form, as ``save`` writes it."""
+        if self.published:
+            return _core.Bundle.build_parts(self.parts_in_force())
         return self._core.packed()
+
+    @property
+    def published(self) -> bool:
+        """Whether policies were published since it was loaded: ``part``, ``parts`` and ``fingerprint`` are of the bundle as it
+        was packed, ``parts_in_force`` and ``save`` of what decides."""
+        return self._core.published
+
+    def parts_in_force(self) -> dict[str, bytes]:
+        """The parts by name, with the policies that decide now."""
+        return self._core.parts_in_force()
 
     def part(self, name: str) -> bytes:
         """Content of one part, e.g. ``features.json``; empty when the bundle has none such."""
@@ -227,6 +245,31 @@ class Decision(Described):
         return self._core.explanation
 
     @property
+    def clauses(self) -> dict[str, Any] | None:
+        """Why the rules acted, when ``clauses=True`` or ``about=`` asked for it: of the best candidate and of those that the
+        policy refused, or of the one asked about.
+
+        ``rules`` in their order, each with ``action`` (the candidate; None for the task as a whole), ``rule``, ``layer``,
+        ``effect``, ``failed`` where it could not be evaluated, and ``clauses`` and ``change`` as ``Policy.evaluate`` gives them:
+        the parts of the condition that decided, with the values they saw (personal ones are not shown), and the smallest
+        change that would keep the rule from acting. ``left_out`` counts what is beyond 32 rules and 16 KiB; ``missing`` names
+        why there is nothing. ``record`` holds the same.
+        """
+        return self._core.clauses
+
+    def explain(self) -> DecisionExplanation:
+        """What was asked for when it was decided, as tables. Raises ``UsageError`` when nothing was."""
+        if self.explanation is None and self.clauses is None:
+            raise UsageError(
+                "the decision was not asked to explain itself, and it does not keep what it was decided from",
+                code="usage.not_asked",
+                where="explain",
+                hint="decide again with explain=True, clauses=True or about='the id of a candidate'",
+            )
+        head = {"id": self.id, "verdict": self.verdict}
+        return DecisionExplanation(head, self.explanation, self.clauses, self.action)
+
+    @property
     def stage(self) -> str:
         """Rollout stage of the bundle."""
         return self._core.stage
@@ -240,8 +283,8 @@ class Decision(Described):
         return self._core.record(top)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values; ``explanation`` only when it was asked for."""
-        explained = self.explanation
+        """Everything as plain values; ``explanation`` and ``clauses`` only when they were asked for."""
+        explained, clauses = self.explanation, self.clauses
         return {
             "id": self.id,
             "verdict": self.verdict,
@@ -266,6 +309,7 @@ class Decision(Described):
                 for c in self.ranked
             ],
             **({} if explained is None else {"explanation": explained}),
+            **({} if clauses is None else {"clauses": clauses}),
             "versions": self.versions,
         }
 
@@ -308,32 +352,51 @@ class Engine(Described):
         now: object,
         deadline_ms: float | None = None,
         explain: bool = False,
+        clauses: bool = False,
+        about: str | None = None,
         rung: str = "full",
     ) -> Decision:
         """Decides one task.
 
         ``task``: a mapping or JSON bytes. ``candidates``: a table or a list of mappings; None generates them from the
         catalogue. ``now``: integer microseconds since 1970 UTC or an aware datetime. ``rung`` is the highest rung to use.
-        ``explain`` adds an ``explanation`` of the best candidate's score to the decision and its record.
+        ``explain`` adds an ``explanation`` of the best candidate's score to the decision and its record, ``clauses`` why the
+        rules acted, and ``about`` that of one candidate alone, by its id; all take time that deciding does not.
         Raises ``SchemaError``, ``LimitError`` or ``UsageError`` on bad input; the engine stays as it was.
         """
         if deadline_ms is not None:
             raise UsageError("deadline_ms is not part of this release", code="usage.option", where="decide", hint="leave it out")
-        made = Decision(self._core.decide(task, candidates, now, rung, explain))
+        asked = clauses or about is not None
+        made = Decision(self._core.decide(task, candidates, now, rung, explain, asked, about or ""))
         if self._audit is not None:
             self._audit(made.record())
         return made
 
     def decide_batch(
-        self, tasks: object, candidates: object = None, *, now: object, rung: str = "full", explain: bool = False
+        self,
+        tasks: object,
+        candidates: object = None,
+        *,
+        now: object,
+        rung: str = "full",
+        explain: bool = False,
+        clauses: bool = False,
     ) -> _core.Table:
         """Decides many tasks; ``candidates`` carry an ascending integer ``task_index``. The same answers as ``decide``, bit
         for bit, as one table with a row per task.
 
         ``explain`` adds a column ``explanation`` of what ``Decision.explanation`` is, and explanations to the records. In Arrow
-        it is a struct whose ``contributions`` are a list of structs.
+        it is a struct whose ``contributions`` are a list of structs. ``clauses`` adds why the rules acted to the records alone,
+        so it needs an ``audit``.
         """
-        return self._core.decide_batch(tasks, candidates, now, rung, explain, self._audit)
+        if clauses and self._audit is None:
+            raise UsageError(
+                "clauses of a batch go to the records, and the engine writes none",
+                code="usage.option",
+                where="decide_batch",
+                hint="make the engine with audit=, or decide one task at a time",
+            )
+        return self._core.decide_batch(tasks, candidates, now, rung, explain, clauses, self._audit)
 
     def record_outcome(self, decision_id: str, outcome: Mapping[str, object] | bytes, *, now: object) -> bytes:
         """Records what came of a decision, as one line of JSON in the same audit log; returns the line.

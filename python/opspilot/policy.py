@@ -24,6 +24,8 @@ __all__ = ["CandidateResult", "Finding", "Policy", "PolicyTestResult", "Proof", 
 Document = str | bytes | Mapping[str, Any] | Path
 #: One, several of different layers, or the folder that holds them.
 Documents = Document | Sequence[Document]
+#: Tables that conditions look into: documents by name, or the folder that holds them.
+Tables = Mapping[str, Document] | Path
 #: A schema document: a mapping, bytes of JSON, or a path.
 Schema = Mapping[str, Any] | bytes | str | Path
 
@@ -101,30 +103,40 @@ class Policy(Described):
     """All layers, compiled. Order: compliance, client, business; a lower layer can only narrow a higher one."""
 
     def __init__(
-        self, core: _core.PolicySet, findings: list[Finding], documents: list[tuple[str, str]], guessed: Types | None
+        self,
+        core: _core.PolicySet,
+        findings: list[Finding],
+        documents: list[tuple[str, str]],
+        guessed: Types | None,
+        tables: list[tuple[str, str]],
     ) -> None:
         self._core = core
         self._documents = documents
+        self._tables = tables
         self._guessed = guessed
         self._for_types: dict[frozenset[tuple[tuple[str, str], str]], _core.PolicySet] = {}
         #: Warnings of the checker, in the order of the documents.
         self.findings = findings
 
     @classmethod
-    def compile(cls, document: Documents, schema: Schema | None = None) -> Self:
+    def compile(cls, document: Documents, schema: Schema | None = None, tables: Tables | None = None) -> Self:
         """Checks and compiles a document, or a list of documents of several layers.
 
         ``schema`` declares the fields. Without one, fields are optional, their types come from the document's tests and
-        conditions, and later from the values given to ``evaluate``; misspelt fields are then not found.
+        conditions, and later from the values given to ``evaluate``; misspelt fields are then not found. ``tables``: what
+        ``lookup("name", key)`` in conditions may name: documents by name, or the folder with a file ``name.json`` for each.
         Raises ``PolicyError`` for the first error, with rule, line and column; all findings are in its ``findings``.
         """
         documents = named_documents(document)
-        guessed = None if schema is not None else _guess(documents)
-        core, found = _core.PolicySet.compile(documents, _schema_text(schema) if guessed is None else _schema_of(guessed))
+        given = named_tables(tables)
+        lookups = _core.LookupTables(given)
+        guessed = None if schema is not None else _guess(documents, lookups)
+        fields = _schema_text(schema) if guessed is None else _schema_of(guessed)
+        core, found = _core.PolicySet.compile(documents, fields, lookups)
         findings = [Finding(**entry) for entry in found]
         if core is None:
             raise refusal(findings)
-        return cls(core, findings, documents, guessed)
+        return cls(core, findings, documents, guessed, given)
 
     def evaluate(self, task: object, candidates: object, *, now: object = 0, explain: bool = False) -> list[CandidateResult]:
         """What the rules leave of each candidate of a task.
@@ -165,13 +177,18 @@ class Policy(Described):
         ends."""
         return [Finding(**entry) for entry in self._core.notes()]
 
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        """The tables it was compiled with: name, version, key, value, rows, has_default, sha256."""
+        return self._core.tables.infos()
+
     def findings_at(self, now: object) -> list[Finding]:
         """Warnings about rules whose time is over at ``now``: integer microseconds since 1970 UTC, or an aware datetime."""
         return [Finding(**entry) for entry in self._core.findings_at(now)]
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 hex over the documents."""
+        """SHA-256 hex over the documents and the tables that they look into."""
         return self._core.fingerprint
 
     def _fitting(self, guessed: Types, task: object, candidates: object) -> _core.PolicySet:
@@ -180,7 +197,7 @@ class Policy(Described):
             return self._core
         key = frozenset(types.items())
         if key not in self._for_types:
-            core, found = _core.PolicySet.compile(self._documents, _schema_of(types))
+            core, found = _core.PolicySet.compile(self._documents, _schema_of(types), self._core.tables)
             if core is None:
                 raise refusal([Finding(**entry) for entry in found])
             if len(self._for_types) >= 64:
@@ -215,7 +232,7 @@ class Policy(Described):
 
     def __reduce__(self) -> tuple[object, ...]:
         schema = None if self._guessed is not None else self._core.schema.encode()
-        return (_restore, ([(name, text.encode()) for name, text in self._documents], schema))
+        return (_restore, ([(name, text.encode()) for name, text in self._documents], schema, self._tables))
 
 
 def prove(policy: Policy, invariant: str | Mapping[str, Any], *, timeout_s: float = 20.0) -> Proof:
@@ -235,7 +252,9 @@ def prove(policy: Policy, invariant: str | Mapping[str, Any], *, timeout_s: floa
     # The rules of all documents with this invariant alone.
     alone = {"layer": "business", "version": "0", "rules": [], "invariants": [{"never": "auto_execute", **found, "id": wanted}]}
     documents = [(name, _without_invariants(text)) for name, text in policy._documents]
-    core, findings = _core.PolicySet.compile([*documents, ("invariant", json.dumps(alone))], policy._core.schema)
+    core, findings = _core.PolicySet.compile(
+        [*documents, ("invariant", json.dumps(alone))], policy._core.schema, policy._core.tables
+    )
     if core is None:
         raise refusal([Finding(**entry) for entry in findings])
     proof = _proof_of(core.prove()[0])
@@ -330,8 +349,8 @@ def from_dmn(
     return _dmn.read(xml, decision=decision, fields=fields, outputs=outputs, effects=effects, layer=layer, version=version)
 
 
-def _restore(documents: list[tuple[str, bytes]], schema: bytes | None) -> Policy:
-    restored = Policy.compile([text for _, text in documents], schema)
+def _restore(documents: list[tuple[str, bytes]], schema: bytes | None, tables: Iterable[tuple[str, str]] = ()) -> Policy:
+    restored = Policy.compile([text for _, text in documents], schema, dict(tables))
     restored._documents = [(name, text.decode()) for name, text in documents]
     return restored
 
@@ -351,6 +370,17 @@ def named_documents(documents: Documents) -> list[tuple[str, str]]:
     many = isinstance(documents, Sequence) and not isinstance(documents, (str, bytes))
     given: list[Document] = list(documents) if many else [documents]  # type: ignore[arg-type,list-item]
     return [(_name_of(one, i if many else None), _text_of(one)) for i, one in enumerate(given)]
+
+
+def named_tables(tables: Tables | None) -> list[tuple[str, str]]:
+    """Names by which conditions call them, and texts."""
+    if isinstance(tables, Path):
+        if not tables.is_dir():
+            raise UsageError(
+                f"{tables} is no folder", code="usage.tables", hint="give the folder with a file NAME.json per table"
+            )
+        tables = {path.stem: path for path in sorted(tables.glob("*.json"))}
+    return [(name, _text_of(document)) for name, document in (tables or {}).items()]
 
 
 def named_overlays(overlays: Mapping[str, Document | None]) -> list[tuple[str, str | None]]:
@@ -411,7 +441,7 @@ def _schema_text(schema: Schema | None) -> str:
 # ---- fields of documents that come without a schema ----
 
 
-def _guess(documents: list[tuple[str, str]]) -> Types:
+def _guess(documents: list[tuple[str, str]], tables: _core.LookupTables) -> Types:
     """Fields that the conditions read and the tests set. Types that no test shows are chosen so that the checker finds the fewest
     errors, field by field."""
     types: Types = {}
@@ -431,7 +461,7 @@ def _guess(documents: list[tuple[str, str]]) -> Types:
             types = _types_of_values(types, _objects([test.get("task")]), _objects([test.get("candidate")]), shown)
 
     def errors() -> int:
-        return sum(entry["error"] for entry in _core.PolicySet.compile(documents, _schema_of(types))[1])
+        return sum(entry["error"] for entry in _core.PolicySet.compile(documents, _schema_of(types), tables)[1])
 
     fewest = errors()
     for _ in range(2):

@@ -249,6 +249,63 @@ TEST_CASE("an explanation stands in the line when there is one, and reads back")
     CHECK_FALSE(without->explained->score);
 }
 
+TEST_CASE("clauses stand in the line when there are some, and read back") {
+    example e;
+    CHECK_FALSE(read_record(e.line())->clauses);
+    const std::array<record_clauses::seen, 1> values{{{"task.amount", "12.5"}}};
+    const std::array<record_clauses::clause, 2> clauses{
+        {{.text = "task.amount > 1.0", .offset = 3, .length = 17, .gives = "true", .problem = {}, .values = values},
+         {.text = "task.\"x\"", .gives = "error", .problem = "the field is missing", .values = {}}}};
+    const std::array<std::string_view, 2> change{{"has(task.x)", "task.amount <= 1.0"}};
+    const std::array<record_clauses::rule, 1> rules{{{.action = "close",
+                                                      .id = "cap",
+                                                      .layer = "client",
+                                                      .effect = "forbid",
+                                                      .failed = true,
+                                                      .clauses = clauses,
+                                                      .change = change}}};
+    const record_clauses why{.missing = {}, .rules = rules, .left_out = 7};
+    e.r.clauses = &why;
+    const auto read = read_record(e.line());
+    REQUIRE(read);
+    REQUIRE(read->clauses);
+    CHECK(read->clauses->left_out == 7);
+    REQUIRE(read->clauses->rules.size() == 1);
+    const parsed_record::explained_rule& cap = read->clauses->rules[0];
+    CHECK(cap.rule == "cap");
+    CHECK(cap.failed);
+    REQUIRE(cap.clauses.size() == 2);
+    CHECK(cap.clauses[0].values.at(0).value == "12.5");
+    CHECK(cap.clauses[1].text == "task.\"x\"");
+    CHECK(cap.clauses[1].problem == "the field is missing");
+    CHECK(cap.change == std::vector<std::string>{"has(task.x)", "task.amount <= 1.0"});
+
+    const json original = json::parse(e.line());
+    const auto lacks_each = [&](const json::json_pointer& place) {
+        for (const auto& [key, value] : original.at(place).items()) {
+            json d = original;
+            d[place].erase(key);
+            CHECK(read_record(d.dump()).error().code == "audit.missing_field");
+        }
+    };
+    lacks_each("/clauses"_json_pointer);
+    lacks_each("/clauses/rules/0"_json_pointer);
+    lacks_each("/clauses/rules/0/clauses/1"_json_pointer);
+    lacks_each("/clauses/rules/0/clauses/0/values/0"_json_pointer);
+    const auto bent = [&](const char* place, json value) {
+        json d = original;
+        d[json::json_pointer(place)] = std::move(value);
+        const error problem = read_record(d.dump()).error();
+        CHECK(problem.where == place);
+        return std::string(problem.code);
+    };
+    CHECK(bent("/clauses/left_out", -1) == "audit.bad_count");
+    CHECK(bent("/clauses/rules/0/clauses/0/offset", 4294967296) == "audit.bad_count");
+    CHECK(bent("/clauses/rules/0/clauses/0/gives", "maybe") == "audit.bad_choice");
+    CHECK(bent("/clauses/rules/0/change/1", 5) == "audit.wrong_kind");
+    CHECK(bent("/clauses/rules/0/clauses/1", nullptr) == "audit.wrong_kind");
+}
+
 TEST_CASE("no change of one byte crashes the reader, no shortened line reads") {
     const std::string line = example().line();
     for (std::size_t i = 0; i + 1 < line.size(); ++i) {

@@ -90,6 +90,65 @@ TEST_CASE("a certificate speaks for one model, from its making to its expiry") {
     CHECK(blank.usable(500, "").error().code == "calibration.foreign_model");
 }
 
+TEST_CASE("a certificate is refused behind another calibrator and after a drift, and says which") {
+    calibration here = *calibration::parse(valid_document().dump());
+    certificate c = here.thresholds[0].certificate;
+    CHECK(here.is_calibrator_of(c));  // by its kind alone
+    c.calibrator_fingerprint = here.calibrator_fingerprint();
+    CHECK(here.is_calibrator_of(c));
+    const certificate::situation now{
+        .now_us = 500, .model_fingerprint = "m1", .calibrator_fingerprint = c.calibrator_fingerprint, .drifted = false};
+    CHECK(c.usable(now));
+    auto drifted = now;
+    drifted.drifted = true;
+    CHECK(c.usable(drifted).error().code == "calibration.drifted");
+
+    // Every parameter of the scale counts, and nothing else does.
+    std::vector<calibration> others(4, here);
+    others[0].curve.a = std::nextafter(here.curve.a, 0.0);
+    others[1].temperature = 2;
+    others[2].input = calibrator_input::probability;
+    others[3].kind = calibrator_kind::none;
+    for (const calibration& other : others) {
+        CHECK_FALSE(other.is_calibrator_of(c));
+        auto there = now;
+        const std::string fingerprint = other.calibrator_fingerprint();
+        there.calibrator_fingerprint = fingerprint;
+        CHECK(c.usable(there).error().code == "calibration.foreign_calibrator");
+    }
+    calibration stricter = here;
+    stricter.abstain_below = 0.5;
+    stricter.thresholds.clear();
+    CHECK(stricter.is_calibrator_of(c));
+    c.calibrator_fingerprint.clear();
+    CHECK_FALSE(others[3].is_calibrator_of(c));
+
+    here.thresholds[0].certificate.calibrator_fingerprint = here.calibrator_fingerprint();
+    here.thresholds[0].certificate.level = "group de";
+    const auto again = calibration::parse(here.to_json());
+    REQUIRE(again);
+    CHECK(again->thresholds[0].certificate.calibrator_fingerprint == here.calibrator_fingerprint());
+    CHECK(again->thresholds[0].certificate.level == "group de");
+}
+
+TEST_CASE("a certificate states its claim, its evidence and its limits") {
+    certificate c = calibration::parse(valid_document().dump())->thresholds[0].certificate;
+    c.data_from_us = 1'767'225'600'000'000;  // 2026-01-01
+    c.data_to_us = 1'772'323'199'000'000;    // 2026-02-28
+    c.level = "group de";
+    c.not_covered = "other clients";
+    const std::string text = c.statement();
+    for (const char* part :
+         {"At most 5 %", "(group de)", "95 %", "1 errors among 93 automated of 300", "2026-01-01", "2026-02-28",
+          "upper bound 4.99 %", "one seeded decision per dialogue", "m1", "platt", "Not covered: other clients"})
+        CHECK(text.find(part) != std::string::npos);
+    CHECK(c.statement(false).starts_with("Insufficient (group de)"));
+    CHECK(c.statement(false).find("59") != std::string::npos);
+    c.data_from_us = std::numeric_limits<std::int64_t>::min();
+    c.data_to_us = std::numeric_limits<std::int64_t>::max();
+    CHECK(c.statement().find("from 1970-01-01 to 9999-12-31") != std::string::npos);
+}
+
 TEST_CASE("a finished certification becomes a threshold whose claim is accepted") {
     std::vector<double> score;
     for (int i = 0; i < 200; ++i) score.push_back(1 - i / 200.0);

@@ -261,6 +261,18 @@ TEST_CASE("the naive threshold reads the data plainly, by whole tie blocks") {
     CHECK_FALSE(naive_threshold(std::vector<double>{1, 1}, bytes{0, 1}, 0.1)->value);
 }
 
+TEST_CASE("what is missing is a sentence, not an error") {
+    CHECK(statement(certify(descending(20, {}))) ==
+          "Insufficient: 59 items without an error and one below them needed for a risk of at most 5 % with confidence 95 %, 20 "
+          "given.");
+    CHECK(statement(certify(descending(400, {3}))) ==
+          "Insufficient: 1 errors among the best 59 items, at most 0 prove a risk of at most 5 % with confidence 95 %.");
+    CHECK(statement(certify(descending(60, {}))).starts_with("Certified above 0.0166667: a risk of at most 5 %"));
+    const std::vector<double> score(60, 1.0);
+    CHECK(statement(*recall_floor(score, bytes(60, 1), 0.97)) == "Insufficient: 99 positives needed, 60 given.");
+    CHECK(statement(*recall_floor(std::vector<double>(120, 1.0), bytes(120, 1), 0.97)).starts_with("Certified from 1 on"));
+}
+
 TEST_CASE("the recall floor is the order statistic of its tolerance limit") {
     std::vector<double> score;
     bytes label;

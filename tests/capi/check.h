@@ -36,6 +36,9 @@ extern unsigned char* packed;
 extern size_t packed_size;
 extern unsigned char* personal;
 extern size_t personal_size;
+/* Lines: a public key, release 3 of policies, release 2 of bundles with the personal one, both signed with that key. */
+extern unsigned char* signed_releases;
+extern size_t signed_size;
 
 /* Bundle, engine, workspace and decision, made once per test file. */
 typedef struct desk {
@@ -54,6 +57,10 @@ void keep_schema(struct ArrowSchema* schema);
 void keep_array(struct ArrowArray* array);
 
 int same_text(opspilot_text text, const char* expected);
+/* Whether a part stands in it, and what is behind its first place, or NULL. */
+int holds(opspilot_text text, const char* part);
+const char* behind(opspilot_text text, const char* part);
+opspilot_text text_of(const char* text);
 int same_bits(double a, double b);
 /* Verdict, action, probability, and every ranked candidate and the explanation with every bit of their numbers. */
 int same_decision(const opspilot_decision* a, const opspilot_decision* b);
@@ -64,5 +71,6 @@ void test_columns(void);
 void test_batch(void);
 void test_explain(void);
 void test_outcome(void);
+void test_publishing(void);
 
 #endif

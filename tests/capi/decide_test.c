@@ -103,54 +103,6 @@ static void kill_and_swap(void) {
     close_desk(&d);
 }
 
-static opspilot_text text_of(const char* text) {
-    opspilot_text made;
-    made.data = text;
-    made.size = text == NULL ? 0 : strlen(text);
-    return made;
-}
-
-static void publish(void) {
-    static const char approve[] =
-        "{\"layer\": \"client\", \"version\": \"2\", \"rules\": [{\"id\": \"approve\", \"when\": \"action.kind == 'refund'\", "
-        "\"effect\": \"require_approval\", \"because\": \"b\"}]}";
-    static const char wrong[] =
-        "{\"layer\": \"client\", \"version\": \"2\", \"rules\": [{\"id\": \"a\", \"when\": \"task.amout > 1.0\", "
-        "\"effect\": \"forbid\", \"because\": \"b\"}]}";
-    opspilot_error problem = OPSPILOT_ERROR_INIT;
-    opspilot_document document;
-    opspilot_overlay overlay;
-    opspilot_verdict before;
-    desk d = open_desk();
-    OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, NULL, d.decision,
-                                   &problem));
-    before = opspilot_decision_verdict(d.decision);
-    CHECK(before == OPSPILOT_VERDICT_AUTO_EXECUTE);
-    document.name = text_of("approve.json");
-    document.text = text_of(approve);
-    OK(opspilot_engine_publish(d.engine, &document, 1, NULL, 0, NOW, &problem));
-    OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, NULL, d.decision,
-                                   &problem));
-    CHECK(opspilot_decision_verdict(d.decision) == OPSPILOT_VERDICT_REQUIRE_APPROVAL);
-    document.text = text_of(wrong);
-    CHECK(opspilot_engine_publish(d.engine, &document, 1, NULL, 0, NOW, &problem) == OPSPILOT_ERROR_POLICY);
-    CHECK(strcmp(problem.code, "policy.unknown_field") == 0);
-    OK(opspilot_engine_rollback(d.engine, &problem));
-    /* Of one client alone, who is not the task's. */
-    overlay.client = text_of("somebody else");
-    overlay.text = text_of(approve);
-    OK(opspilot_engine_publish(d.engine, NULL, 0, &overlay, 1, NOW, &problem));
-    OK(opspilot_engine_decide_json(d.engine, d.workspace, refund, strlen(refund), rows, strlen(rows), NOW, NULL, d.decision,
-                                   &problem));
-    CHECK(opspilot_decision_verdict(d.decision) == before);
-    overlay.text = text_of(NULL);
-    OK(opspilot_engine_publish(d.engine, NULL, 0, &overlay, 1, NOW, &problem));
-    overlay.client = text_of("");
-    CHECK(opspilot_engine_publish(d.engine, NULL, 0, &overlay, 1, NOW, &problem) == OPSPILOT_ERROR_USAGE);
-    CHECK(opspilot_engine_publish(d.engine, NULL, 0, NULL, 1, NOW, &problem) == OPSPILOT_ERROR_USAGE);
-    close_desk(&d);
-}
-
 static void refusals(void) {
     static const char* const bad_tasks[] = {"",
                                             "{",
@@ -211,7 +163,6 @@ void test_decide(void) {
     an_automated_decision();
     reasons();
     kill_and_swap();
-    publish();
     refusals();
     nothing_at_all();
 }

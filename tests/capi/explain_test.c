@@ -1,4 +1,4 @@
-/* What made the score of the best candidate: by hand, in the record, and where there is nothing to say. */
+/* What made the score of the best candidate: by hand, in the record, and where there is nothing to say; why rules acted. */
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -14,17 +14,6 @@ static opspilot_status decide(const desk* d, const opspilot_options* options, op
 }
 
 static int near(double a, double b) { return fabs(a - b) < 1e-6; } /* features are float32 */
-
-/* Behind the first place of `part`, or NULL. */
-static const char* behind(opspilot_text text, const char* part) {
-    const size_t length = strlen(part);
-    size_t i;
-    for (i = 0; i + length <= text.size; ++i)
-        if (memcmp(text.data + i, part, length) == 0) return text.data + i + length;
-    return NULL;
-}
-
-static int holds(opspilot_text text, const char* part) { return behind(text, part) != NULL; }
 
 static void by_hand(void) {
     /* Weight times value, the largest first; per_cost is 10 / 0.2. */
@@ -142,7 +131,8 @@ static void options_of_any_version(void) {
     options.size = offsetof(opspilot_options, explain);
     options.widest_rung = OPSPILOT_RUNG_BASELINE;
     options.explain = 1;
-    options.reserved = 1;
+    options.clauses = 1;
+    options.about = text_of("nobody");
     OK(decide(&d, &options, &problem));
     CHECK(opspilot_decision_rung(d.decision) == OPSPILOT_RUNG_BASELINE);
     OK(opspilot_decision_explanation(d.decision, &why, &problem));
@@ -150,6 +140,9 @@ static void options_of_any_version(void) {
     options.size = offsetof(opspilot_options, explain) - 1;
     CHECK(decide(&d, &options, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.struct_size") == 0);
+    options.size = sizeof options - 1; /* half of the last member is none of it */
+    options.about.data = NULL;
+    OK(decide(&d, &options, &problem));
     options.size = sizeof options;
     CHECK(decide(&d, &options, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(strcmp(problem.code, "usage.option") == 0);
@@ -162,8 +155,69 @@ static void options_of_any_version(void) {
     close_desk(&d);
 }
 
+static void clauses(void) {
+    static const char shut[] = "{\"intent\": \"refund\", \"amount\": 10, \"income\": 987654}";
+    static const char offered[] = "[{\"id\": \"close\"}, {\"id\": \"ask_receipt\", \"match\": 0.1}]";
+    static const char rich[] =
+        "{\"layer\": \"client\", \"version\": \"1\", \"rules\": [{\"id\": \"rich\", \"when\": \"task.income > 5.0 && "
+        "action.id == 'close'\", \"effect\": \"forbid\", \"because\": \"b\"}]}";
+    opspilot_error problem = OPSPILOT_ERROR_INIT;
+    opspilot_options options = OPSPILOT_OPTIONS_INIT;
+    opspilot_document document;
+    opspilot_text why = {NULL, 0};
+    opspilot_text record = {NULL, 0};
+    char copy[4096];
+    const char* part = NULL;
+    desk d = open_desk_on(personal, personal_size);
+    document.name = text_of("rich.json");
+    document.text = text_of(rich);
+    OK(opspilot_engine_publish(d.engine, &document, 1, NULL, 0, NOW, &problem));
+    options.clauses = 1;
+    OK(opspilot_engine_decide_json(d.engine, d.workspace, shut, strlen(shut), offered, strlen(offered), NOW, &options, d.decision,
+                                   &problem));
+    CHECK(same_text(opspilot_decision_action(d.decision), "ask_receipt"));
+    OK(opspilot_decision_explanation_json(d.decision, &why, &problem));
+    CHECK(holds(why, "\"verdict\":\"suggest\",\"action\":\"ask_receipt\",\"clauses\":{\"missing\":\"\",\"rules\":["));
+    CHECK(holds(why, "{\"action\":\"close\",\"rule\":\"rich\",\"layer\":\"client\",\"effect\":\"forbid\",\"failed\":false,"));
+    CHECK(holds(why,
+                "{\"text\":\"task.income > 5.0\",\"offset\":0,\"length\":17,\"gives\":\"true\",\"problem\":\"\",\"values\":"
+                "[{\"field\":\"task.income\",\"value\":\"(personal)\"}]}"));
+    CHECK(holds(why, "\"change\":[\"task.income <= 5.0\"]"));
+    CHECK(!holds(why, "987654") && !holds(why, "\"explanation\""));
+
+    /* The record has the same. */
+    CHECK(why.size < sizeof copy);
+    memcpy(copy, why.data, why.size);
+    copy[why.size - 1] = '\0'; /* without the last bracket */
+    part = strstr(copy, "\"clauses\":{\"missing\"");
+    CHECK(part != NULL);
+    OK(opspilot_decision_record_json(d.decision, 5, &record, &problem));
+    CHECK(part != NULL && holds(record, part));
+    CHECK(!holds(record, "987654"));
+
+    options.clauses = 0;
+    options.about = text_of("ask_receipt");
+    OK(opspilot_engine_decide_json(d.engine, d.workspace, shut, strlen(shut), offered, strlen(offered), NOW, &options, d.decision,
+                                   &problem));
+    OK(opspilot_decision_explanation_json(d.decision, &why, &problem));
+    CHECK(holds(why, "\"clauses\":{\"missing\":\"\",\"rules\":[],\"left_out\":0}}"));
+    options.about = text_of("nobody");
+    OK(opspilot_engine_decide_json(d.engine, d.workspace, shut, strlen(shut), offered, strlen(offered), NOW, &options, d.decision,
+                                   &problem));
+    OK(opspilot_decision_explanation_json(d.decision, &why, &problem));
+    CHECK(holds(why, "explanation.no_candidate"));
+
+    OK(decide(&d, NULL, &problem)); /* nothing asked, nothing said */
+    OK(opspilot_decision_explanation_json(d.decision, &why, &problem));
+    CHECK(!holds(why, "clauses") && holds(why, "{\"decision\":\""));
+    CHECK(opspilot_decision_explanation_json(NULL, &why, &problem) == OPSPILOT_ERROR_USAGE);
+    CHECK(opspilot_decision_explanation_json(d.decision, NULL, &problem) == OPSPILOT_ERROR_USAGE);
+    close_desk(&d);
+}
+
 void test_explain(void) {
     by_hand();
     nothing_to_say();
     options_of_any_version();
+    clauses();
 }

@@ -8,6 +8,8 @@ unsigned char* packed = NULL;
 size_t packed_size = 0;
 unsigned char* personal = NULL;
 size_t personal_size = 0;
+unsigned char* signed_releases = NULL;
+size_t signed_size = 0;
 
 static int read_file(const char* path, unsigned char** bytes, size_t* size) {
     FILE* file = fopen(path, "rb");
@@ -44,6 +46,23 @@ void keep_array(struct ArrowArray* array) { (void)array; }
 
 int same_text(opspilot_text text, const char* expected) {
     return text.size == strlen(expected) && (text.size == 0 || memcmp(text.data, expected, text.size) == 0);
+}
+
+int holds(opspilot_text text, const char* part) { return behind(text, part) != NULL; }
+
+const char* behind(opspilot_text text, const char* part) {
+    const size_t length = strlen(part);
+    size_t i;
+    for (i = 0; i + length <= text.size; ++i)
+        if (memcmp(text.data + i, part, length) == 0) return text.data + i + length;
+    return NULL;
+}
+
+opspilot_text text_of(const char* text) {
+    opspilot_text made;
+    made.data = text;
+    made.size = text == NULL ? 0 : strlen(text);
+    return made;
 }
 
 int same_bits(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
@@ -92,8 +111,9 @@ int same_decision(const opspilot_decision* a, const opspilot_decision* b) {
 }
 
 int main(int argc, char** argv) {
-    if (argc != 3 || !read_file(argv[1], &packed, &packed_size) || !read_file(argv[2], &personal, &personal_size)) {
-        fprintf(stderr, "usage: capi_test BUNDLE PERSONAL_BUNDLE\n");
+    if (argc != 4 || !read_file(argv[1], &packed, &packed_size) || !read_file(argv[2], &personal, &personal_size) ||
+        !read_file(argv[3], &signed_releases, &signed_size)) {
+        fprintf(stderr, "usage: capi_test BUNDLE PERSONAL_BUNDLE SIGNED_RELEASES\n");
         return 2;
     }
     test_load();
@@ -102,8 +122,10 @@ int main(int argc, char** argv) {
     test_batch();
     test_explain();
     test_outcome();
+    test_publishing();
     free(packed);
     free(personal);
+    free(signed_releases);
     printf("%d checks, %d failures\n", checks, failures);
     return failures == 0 ? 0 : 1;
 }

@@ -10,7 +10,7 @@ static opspilot_status record(const desk* d, const char* decision_id, const char
 }
 
 /* Whether the text holds the line, from one line end to the next. */
-static int holds(opspilot_text text, const char* line) {
+static int holds_line(opspilot_text text, const char* line) {
     const size_t length = strlen(line);
     size_t i;
     for (i = 0; i + length < text.size; ++i)
@@ -53,8 +53,8 @@ static void metrics(void) {
     opspilot_text text = {NULL, 0};
     desk d = open_desk();
     OK(opspilot_engine_metrics_text(d.engine, d.workspace, &text, &problem));
-    CHECK(holds(text, "# TYPE opspilot_decisions_total counter"));
-    CHECK(holds(text, "opspilot_decisions_total{verdict=\"escalate\"} 0"));
+    CHECK(holds_line(text, "# TYPE opspilot_decisions_total counter"));
+    CHECK(holds_line(text, "opspilot_decisions_total{verdict=\"escalate\"} 0"));
     OK(opspilot_engine_decide_json(d.engine, d.workspace, fraud, strlen(fraud), NULL, 0, NOW, NULL, d.decision, &problem));
     OK(opspilot_engine_decide_json(d.engine, d.workspace, fraud, strlen(fraud), NULL, 0, NOW, NULL, d.decision, &problem));
     CHECK(opspilot_engine_decide_json(d.engine, d.workspace, "{", 1, NULL, 0, NOW, NULL, d.decision, &problem) ==
@@ -63,11 +63,11 @@ static void metrics(void) {
     OK(opspilot_engine_kill(d.engine, OPSPILOT_KILL_AUTOMATION, &problem));
     OK(opspilot_engine_swap(d.engine, d.bundle, &problem));
     OK(opspilot_engine_metrics_text(d.engine, d.workspace, &text, &problem));
-    CHECK(holds(text, "opspilot_decisions_total{verdict=\"escalate\"} 2"));
-    CHECK(holds(text, "opspilot_decide_errors_total{kind=\"schema\"} 1"));
-    CHECK(holds(text, "opspilot_outcomes_total{kind=\"accepted\"} 1"));
-    CHECK(holds(text, "opspilot_kill_switch{scope=\"automation\"} 1"));
-    CHECK(holds(text, "opspilot_bundle_swaps_total 1"));
+    CHECK(holds_line(text, "opspilot_decisions_total{verdict=\"escalate\"} 2"));
+    CHECK(holds_line(text, "opspilot_decide_errors_total{kind=\"schema\"} 1"));
+    CHECK(holds_line(text, "opspilot_outcomes_total{kind=\"accepted\"} 1"));
+    CHECK(holds_line(text, "opspilot_kill_switch{scope=\"automation\"} 1"));
+    CHECK(holds_line(text, "opspilot_bundle_swaps_total 1"));
     CHECK(text.size > 0 && text.data[text.size - 1] == '\n');
     CHECK(opspilot_engine_metrics_text(NULL, d.workspace, &text, &problem) == OPSPILOT_ERROR_USAGE);
     CHECK(opspilot_engine_metrics_text(d.engine, NULL, &text, &problem) == OPSPILOT_ERROR_USAGE);

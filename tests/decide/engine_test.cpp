@@ -210,7 +210,39 @@ TEST_CASE("no lower rung, kill switch or lost certificate automates") {
     const engine other(bundle::draft(foreign).value());
     const decision unproven = decided(other, task, clear_case, {.staged = false});
     CHECK(unproven.proposed == verdict::suggest);
-    CHECK(has_reason(unproven, "confidence.not_certified"));
+    CHECK(has_reason(unproven, "confidence.foreign_model"));
+
+    // The same models behind a curve fitted anew, and behind a calibrator of another kind: the line is a number of another scale.
+    calibration own = calibration::parse(world::complete_parts()["calibration.json"]).value();
+    own.thresholds[0].certificate.calibrator_fingerprint = own.calibrator_fingerprint();
+    const auto with = [&](const calibration& c) {
+        part_map changed = world::complete_parts();
+        changed["calibration.json"] = c.to_json();
+        return decided(engine(bundle::draft(changed).value()), task, clear_case, {.staged = false});
+    };
+    CHECK(with(own).proposed == verdict::auto_execute);
+    calibration refitted = own;
+    refitted.curve.a *= 1.001;
+    CHECK(with(refitted).proposed == verdict::suggest);
+    CHECK(has_reason(with(refitted), "confidence.foreign_calibrator"));
+    calibration bare = own;
+    bare.kind = calibrator_kind::none;
+    bare.thresholds[0].certificate.calibrator_fingerprint.clear();
+    CHECK(with(bare).proposed == verdict::suggest);
+    CHECK(has_reason(with(bare), "confidence.foreign_calibrator"));
+    calibration short_of = own;
+    short_of.thresholds[0].value.reset();
+    CHECK(with(short_of).proposed == verdict::suggest);
+    CHECK(has_reason(with(short_of), "confidence.not_certified"));
+
+    // Certificates per kind of action: one that expired does not fall back to the one for any kind.
+    calibration by_kind = own;
+    by_kind.thresholds.push_back(own.thresholds[0]);
+    by_kind.thresholds[1].kind = "refund";
+    CHECK(with(by_kind).proposed == verdict::auto_execute);
+    by_kind.thresholds[1].certificate.expires_at_us = now_us;
+    CHECK(with(by_kind).proposed == verdict::suggest);
+    CHECK(has_reason(with(by_kind), "confidence.expired"));
 }
 
 TEST_CASE("bad input is an error with place and cure, and the decision stays as it was") {

@@ -426,3 +426,101 @@ TEST_CASE("a shadow decides beside the live bundle and touches nothing of it") {
     CHECK(k.e.shadowed().changed == k.e.shadowed().decided);
     CHECK(k.e.shadowed().examples.size() == shadow_report::most_examples);
 }
+
+TEST_CASE("policies look into the bundle's tables, published ones too") {
+    part_map parts = world::complete_parts();
+    parts["tables/caps.json"] =
+        R"({"version": "5", "key": "string", "value": "double", "default": 1000000, "rows": {"refund": 150}})";
+    parts["policy/business.json"] = layer("business", rule("cap", "has(task.amount) && task.amount > lookup('caps', action.kind)",
+                                                           R"("effect": "require_approval")"));
+    const auto b = bundle::load(world::packed(parts));
+    REQUIRE(b.ok());
+    engine e(*b);
+    workspace ws;
+    decision d;
+    const auto decide = [&](std::string_view amount) {
+        const std::string task = fmt::format(R"({{"id": "t", "intent": "refund", "amount": {}}})", amount);
+        REQUIRE(e.decide(task, clear_case, now_us, ws, d).ok());
+        return d.verdict;
+    };
+    CHECK(decide("100") == verdict::auto_execute);
+    CHECK(decide("200") == verdict::require_approval);
+    const auto layers = e.layers();
+    REQUIRE(!layers.empty());
+    CHECK(layers.back().layer == "table");
+    CHECK(layers.back().document == "caps");
+    CHECK(layers.back().version == "5");
+    CHECK(layers.back().sha256.size() == 64);
+    // Another policy over the same table.
+    const std::string stricter =
+        layer("client",
+              rule("half", "has(task.amount) && task.amount > lookup('caps', action.kind) / 2.0", R"("effect": "suggest_only")"));
+    const std::vector<policy_set::document> documents{{"a.json", stricter}};
+    REQUIRE(e.publish({.policy = documents, .overlays = {}}, now_us).ok());
+    CHECK(decide("100") == verdict::suggest);
+    CHECK(decide("70") == verdict::auto_execute);
+    const std::vector<policy_change::overlay> own{{"acme", stricter}};
+    CHECK(e.publish({.policy = {}, .overlays = own}, now_us).error().code == "policy.duplicate_rule");
+    const std::string unknown = layer("client", rule("x", "lookup('cap', action.kind) > 1.0", R"("effect": "forbid")"));
+    const std::vector<policy_set::document> wrong{{"a.json", unknown}};
+    const status refused = e.publish({.policy = wrong, .overlays = {}}, now_us);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == "policy.unknown_table");
+    // A table that is wrong refuses the bundle, and says which.
+    parts["tables/caps.json"] = R"({"version": "5", "key": "string", "value": "double", "rows": {"refund": "150"}})";
+    const auto broken = bundle::draft(parts);
+    REQUIRE_FALSE(broken.ok());
+    CHECK(broken.error().where.starts_with("table 'caps' line 1"));
+    parts["tables/caps.txt"] = "x";
+    CHECK(bundle::draft(parts).error().code == "bundle.unknown_part");
+}
+
+TEST_CASE("what decides after a publication can be saved") {
+    desk k;
+    CHECK_FALSE(k.e.current()->published());
+    CHECK(k.e.current()->parts_in_force().value().size() == k.e.current()->part_sizes().size());
+    // Everything stays allowed for whom the golden rows need it: this one asks for approval above 150.
+    const std::string stricter =
+        layer("compliance", rule("fifty", "has(task.amount) && task.amount > 150.0", R"("effect": "require_approval")") + "," +
+                                rule("fraud", "task.intent == 'fraud'", R"("effect": "escalate", "queue": "trust")"));
+    const std::string odd = layer("business", rule("odd", "action.reversible", R"("effect": "boost", "by": 0.25)"));
+    REQUIRE(k.publish({{"policy/a.json", stricter}, {"../b", odd}}).ok());
+    const auto current = k.e.current();
+    CHECK(current->published());
+    const auto parts = current->parts_in_force();
+    REQUIRE(parts.ok());
+    CHECK(parts->at("policy/a.json") == stricter);
+    CHECK(parts->at("policy/.._b.json") == odd);
+    CHECK_FALSE(parts->contains("policy/compliance.json"));
+    CHECK(parts->contains("rank/linear.json"));
+    const auto saved = bundle::build(*parts);
+    INFO((saved ? std::string{} : saved.error().text()));
+    REQUIRE(saved.ok());
+    const auto again = bundle::load(*saved);
+    REQUIRE(again.ok());
+    CHECK((*again)->fingerprint() != current->fingerprint());
+    CHECK((*again)->versions().policy == current->versions().policy);
+    desk other;
+    REQUIRE(other.e.swap(*again).ok());
+    for (const char* amount : {"100", "200"}) {
+        const std::string task = fmt::format(R"({{"id": "t", "intent": "refund", "amount": {}}})", amount);
+        CHECK(other.decide(task).verdict == k.decide(task).verdict);
+    }
+    // Overlays have no place in a bundle.
+    const std::string own = layer("client", rule("own", "action.kind == 'refund'", R"("effect": "suggest_only")"));
+    REQUIRE(k.overlay("acme", own).ok());
+    CHECK(k.e.current()->parts_in_force().error().code == "usage.overlays");
+    // A bundle that differs twice keeps what it needs of the first one.
+    std::shared_ptr<const bundle> last;
+    {
+        const auto only = bundle::load(world::packed()).value();
+        last = only->with({.policy = {}, .overlays = {}}).value()->with({.policy = {}, .overlays = {}}).value();
+    }
+    CHECK(last->packed() == world::packed());
+    engine alone(last);
+    workspace ws;
+    decision d;
+    REQUIRE(alone.decide(plain_task, {}, now_us, ws, d).ok());
+    CHECK(last->catalogue().schema_of().fields(role::action).size() == last->schema().fields(role::action).size());
+    CHECK(last->part("schema.json") == world::load()->part("schema.json"));
+}

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "made_conditions.hpp"
 #include "opspilot/policy/detail/analysis/decider.hpp"
 
 using namespace opspilot;
@@ -144,24 +145,14 @@ TEST_CASE("a row that refutes is one of the readers' rows, and ages count") {
 
 namespace {
 
-/// Conditions at random over four small fields.
-class conditions {
+/// Tests over four small fields, and tables that two of them are looked up in.
+class small_conditions final : public made::random_conditions {
 public:
-    explicit conditions(std::uint64_t seed) : random_(seed) {}
-    std::string truth(int depth) {
-        if (depth > 0) {
-            switch (pick(8)) {
-                case 0:
-                case 1: return fmt::format("({} && {})", truth(depth - 1), truth(depth - 1));
-                case 2:
-                case 3: return fmt::format("({} || {})", truth(depth - 1), truth(depth - 1));
-                case 4: return fmt::format("!({})", truth(depth - 1));
-                case 5: return fmt::format("({} ? {} : {})", truth(depth - 1), truth(depth - 1), truth(depth - 1));
-                case 6: return fmt::format("({}) == ({})", truth(depth - 1), truth(depth - 1));
-                default: break;
-            }
-        }
-        switch (pick(12)) {
+    using random_conditions::random_conditions;
+
+private:
+    std::string test() override {
+        switch (pick(15)) {
             case 0:
             case 1: return fmt::format("task.n {} {}", comparison(), one({"-1", "0", "1", "2", "0.5", "1.5", "2u", "task.k"}));
             case 2: return fmt::format("task.k {} {}", comparison(), one({"0", "1", "0.5"}));
@@ -175,16 +166,27 @@ public:
             case 8: return fmt::format("has(task.{})", one({"n", "s"}));
             case 9: return fmt::format("task.n % task.k == {}", one({"0", "1"}));
             case 10: return fmt::format("task.?s.orValue('b') {} {}", one({"==", "!="}), one({"'b'", "task.t"}));
+            case 11:
+                return fmt::format("lookup('sizes', task.{}{}) {} {}", one({"s", "t"}), one({"", ", 3"}), comparison(),
+                                   one({"0", "1", "task.k", "task.n"}));
+            case 12:
+                return fmt::format("lookup('names', task.{}) {} {}", one({"s", "t"}), one({"==", "!="}),
+                                   one({"'a'", "'zz'", "task.t"}));
+            case 13:
+                return fmt::format("lookup('steps', task.{}) {} {}", one({"n", "k"}), comparison(),
+                                   one({"0", "5", "lookup('sizes', task.t)"}));
             default: return fmt::format("task.k * task.n + 1 {} {}", comparison(), one({"1", "2", "3"}));
         }
     }
-
-private:
-    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
-    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
-    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
-    std::mt19937_64 random_;
 };
+
+lookup_tables small_tables() {
+    const std::vector<lookup_tables::document> documents{
+        {"sizes", R"({"version": "1", "key": "string", "value": "int", "rows": {"a": 1, "b": 0, "zz": 7}})"},
+        {"names", R"({"version": "1", "key": "string", "value": "string", "default": "a", "rows": {"a": "b", "ab": "zz"}})"},
+        {"steps", R"({"version": "1", "key": "int", "value": "int", "default": -1, "rows": [[0, 5], [2, 0]]})"}};
+    return lookup_tables::read(documents).value();
+}
 
 }  // namespace
 
@@ -199,7 +201,8 @@ TEST_CASE("random conditions: no answer differs from all rows tried one by one")
     std::size_t answers = 0, open = 0;
     for (const bool complete : {true, false}) {
         const schema s = schema::parse(complete ? small : wide).value();
-        conditions make(complete ? 11 : 12);
+        small_conditions make(complete ? 11 : 12);
+        const lookup_tables tables = small_tables();
         std::vector<example> rows;
         for (int n = -3; n <= 3; ++n)
             for (int k = 0; k <= 2; ++k)
@@ -215,7 +218,7 @@ TEST_CASE("random conditions: no answer differs from all rows tried one by one")
                     }
         for (int round = 0; round < 400; ++round) {
             dictionary strings;
-            decider d(s, strings);
+            decider d(s, strings, tables);
             const std::string first = make.truth(2), second = make.truth(2);
             const std::uint32_t a = d.add(first).value(), b = d.add(second).value();
             const decision implied = d.implies(a, b), apart = d.disjoint(a, b), possible = d.satisfiable(a), always = d.valid(a);
@@ -256,20 +259,13 @@ TEST_CASE("random conditions: no answer differs from all rows tried one by one")
 
 namespace {
 
-/// Conditions over wide domains: doubles and ints at their ends, free texts, lists, times.
-class wide_conditions {
+/// Tests over wide domains: doubles and ints at their ends, free texts, lists, times.
+class wide_conditions final : public made::random_conditions {
 public:
-    explicit wide_conditions(std::uint64_t seed) : random_(seed) {}
-    std::string truth(int depth) {
-        if (depth > 0) {
-            switch (pick(6)) {
-                case 0:
-                case 1: return fmt::format("({} && {})", truth(depth - 1), truth(depth - 1));
-                case 2: return fmt::format("({} || {})", truth(depth - 1), truth(depth - 1));
-                case 3: return fmt::format("!({})", truth(depth - 1));
-                default: break;
-            }
-        }
+    using random_conditions::random_conditions;
+
+private:
+    std::string test() override {
         switch (pick(14)) {
             case 0: return fmt::format("task.x {} {}", comparison(), number());
             case 1: return fmt::format("task.x {} {} {} {}", one({"*", "/", "+", "-"}), factor(), comparison(), number());
@@ -294,16 +290,10 @@ public:
             default: return one({"has(task.x)", "has(task.d)", "task.x * 0.5 + double(task.n) > 1.0", "task.t == task.s"});
         }
     }
-    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
-    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
-
-private:
-    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
     std::string number() { return one({"0.3", "1.0", "-2.5", "1e308", "0", "3", "0.1", "0.6"}); }
     std::string factor() { return one({"3.0", "0.1", "-0.5", "1e200", "7.0"}); }
     std::string whole() { return one({"0", "1", "-7", "9223372036854775807", "-9223372036854775808", "2.5"}); }
     std::string moment() { return one({"2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00Z"}); }
-    std::mt19937_64 random_;
 };
 
 }  // namespace

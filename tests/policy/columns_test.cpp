@@ -2,6 +2,7 @@
 // whatever the kernel, with a prepared catalogue or without, for rows in order and for rows picked out.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <vector>
@@ -43,7 +44,9 @@ std::string story(const policy_outcome& out) {
 }  // namespace
 
 TEST_CASE("every engine does what the scalar machine does") {
-    expressions make(20260101);
+    const bool looks_up = GENERATE(false, true);
+    const lookup_tables lookups = looks_up ? tables() : lookup_tables{};
+    expressions make(20260101, looks_up);
     std::size_t rules = 0, failed = 0, matched = 0;
     for (int round = 0; round < 18; ++round) {
         floor_of floor;
@@ -56,13 +59,13 @@ TEST_CASE("every engine does what the scalar machine does") {
             dictionary strings;
             const std::string text = document_of({c});
             const policy_set::document d{"p", text};
-            if (policy_set::compile({&d, 1}, floor.fields, strings)) sound.push_back(c);
+            if (policy_set::compile({&d, 1}, floor.fields, strings, nullptr, policy_review::rules, lookups)) sound.push_back(c);
         }
         REQUIRE(sound.size() >= 20);
         rules += sound.size();
         const std::string text = document_of(sound);
         const policy_set::document d{"p", text};
-        const auto policy = policy_set::compile({&d, 1}, floor.fields, floor.frozen);
+        const auto policy = policy_set::compile({&d, 1}, floor.fields, floor.frozen, nullptr, policy_review::rules, lookups);
         REQUIRE(policy.ok());
 
         const std::size_t size =
@@ -112,17 +115,25 @@ TEST_CASE("every engine does what the scalar machine does") {
 TEST_CASE("conditions of the common shapes leave nothing to the scalar machine candidate by candidate") {
     const schema fields = schema::parse(schema_text).value();
     dictionary strings;
-    const std::string text = document_of(
-        {"task.tier == 'a' && action.risk > 0.5 && !(action.kind in ['a', 'bb'])", "task.amount < 3.0 || action.manual",
-         "action.region.startsWith('a') && task.priority >= 2", "action.kind.matches('^a+b$')",
-         "has(action.region) && action.region == task.tier && action.level > 2", "action.kind in task.tags && candidate.age < 10",
-         "action.risk * 2.0 + task.amount * 0.5 > 4.0", "now >= action.since || candidate.score != 1.5"});
+    const std::string text =
+        document_of({"task.tier == 'a' && action.risk > 0.5 && !(action.kind in ['a', 'bb'])",
+                     "task.amount < 3.0 || action.manual", "action.region.startsWith('a') && task.priority >= 2",
+                     "action.kind.matches('^a+b$')", "has(action.region) && action.region == task.tier && action.level > 2",
+                     "action.kind in task.tags && candidate.age < 10", "action.risk * 2.0 + task.amount * 0.5 > 4.0",
+                     "now >= action.since || candidate.score != 1.5", "task.amount > lookup('caps', action.kind)",
+                     "lookup('risky', action.kind)", "lookup('teams', candidate.note) == task.tier"});
     const policy_set::document d{"p", text};
-    const auto policy = policy_set::compile({&d, 1}, fields, strings);
+    const auto policy = policy_set::compile({&d, 1}, fields, strings, nullptr, policy_review::rules, tables());
     REQUIRE(policy.ok());
     const cel::detail::graph& g = policy->state->columns;
     for (const cel::detail::graph_part& part : g.parts) CHECK(part.kind != cel::detail::part_kind::each);
-    CHECK(g.prepared.size() >= 8);
+    CHECK(g.prepared.size() >= 10);
+    const auto cap = std::find_if(g.parts.begin(), g.parts.end(), [](const cel::detail::graph_part& part) {
+        return part.kind == cel::detail::part_kind::looked_up;
+    });
+    REQUIRE(cap != g.parts.end());
+    CHECK(cap->by_text);
+    CHECK(std::find(g.prepared.begin(), g.prepared.end(), static_cast<std::uint32_t>(cap - g.parts.begin())) != g.prepared.end());
 }
 
 TEST_CASE("a matrix of bits is transposed") {

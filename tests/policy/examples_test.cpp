@@ -61,13 +61,16 @@ struct examples {
                                                            {"client.json", read("client.json")},
                                                            {"compliance.json", read("compliance.json")},
                                                            {"mandatory.json", read("mandatory.json")}};
+    std::string limits = read("tables/credit-limits.json");
     dictionary strings;
     std::vector<policy_finding> findings;
     result<policy_set> compile() {
+        const lookup_tables::document table{"credit-limits", limits};
         std::vector<policy_set::document> documents;
         for (const auto& [name, text] : texts) documents.push_back({name, text});
         findings.clear();
-        return policy_set::compile(documents, fields, strings, &findings);
+        return policy_set::compile(documents, fields, strings, &findings, policy_review::whole,
+                                   lookup_tables::read({&table, 1}).value());
     }
 };
 
@@ -80,7 +83,7 @@ TEST_CASE("the example policies hold together") {
     REQUIRE(policy.ok());
     for (const policy_finding& f : e.findings) FAIL_CHECK(f.where << ": " << f.message);
     const auto results = policy->run_tests();
-    CHECK(results.size() == 21);
+    CHECK(results.size() == 23);
     for (const auto& r : results) {
         INFO(r.document << " test " << r.index << ": " << r.message);
         CHECK(r.passed);

@@ -174,6 +174,41 @@ TEST_CASE("characters that are not what they seem") {
     CHECK(detail::analysis::appearance("ｒｅｆｕｎｄ") == "refund");
 }
 
+TEST_CASE("limits count by themselves, kill switches stay, and times bound what covers what") {
+    const std::string limit = R"(, "count": 5, "per": "1h", "key": "task.intent")";
+    const std::string from = R"(, "valid_from": "2026-03-01T00:00:00Z")", until = R"(, "valid_until": "2026-04-01T00:00:00Z")";
+    // Two limits take two tokens, two kill switches are turned off one by one.
+    CHECK(warnings({{"a", "action.kind == 'x'", "limit", limit}, {"b", "action.kind == 'x'", "limit", limit}}).empty());
+    CHECK(warnings({{"a", "action.kind == 'x'", "limit", R"(, "count": 5, "per": "1h")"}}) ==
+          "policy.limit_without_key | policy 'a' line 2 column 54: the limit counts all decisions together; add \"key\": what is "
+          "counted by itself, such as task.client");
+    CHECK(warnings({{"a", "task.amount > 1.0", "kill"}, {"b", "task.amount > 1.0", "kill"}}).empty());
+    CHECK(warnings({{"ban", "task.amount > 1.0", "forbid"}, {"off", "task.amount > 1.0", "kill", R"(, "scope": "all")"}})
+              .find("'off'") == std::string::npos);
+    // A rule covers another only for as long as it acts.
+    const rule wide{"wide", "task.amount > 100.0", "escalate"}, narrow{"narrow", "task.amount > 500.0", "require_approval"};
+    const auto with = [](rule r, const std::string& more) {
+        r.more = more;
+        return r;
+    };
+    CHECK(warnings({with(wide, from), narrow}).empty());
+    CHECK(warnings({with(wide, until), narrow}).empty());
+    CHECK(warnings({with(wide, from), with(narrow, from + until)}).starts_with("policy.shadowed | policy 'narrow'"));
+    CHECK(warnings({wide, with(narrow, until)}).starts_with("policy.shadowed | policy 'narrow'"));
+    CHECK(warnings({with(wide, until), with(narrow, from)}).empty());
+    const rule other{"other", "task.amount > 500.0", "require_approval"};
+    CHECK(warnings({with(narrow, from), with(other, from)}).starts_with("policy.repeated_rule | policy 'other'"));
+    CHECK(warnings({with(narrow, from), with(other, until)}).empty());
+    // What is over is said with the time at hand.
+    const compiled timed({with(narrow, until)});
+    constexpr std::int64_t end = 1'775'001'600'000'000;  // 2026-04-01
+    CHECK(timed.set.findings_at(end - 1).empty());
+    const auto over = timed.set.findings_at(end);
+    REQUIRE(over.size() == 1);
+    CHECK(over[0].code == "policy.expired");
+    CHECK(over[0].rule == "narrow");
+}
+
 TEST_CASE("notes: what may be meant and may be not") {
     CHECK(notes({{"a", "task.intent == 'fraud'", "escalate", R"(, "queue": "trust")"},
                  {"b", "task.amount > 5.0", "escalate", R"(, "queue": "desk")"}})
@@ -229,5 +264,15 @@ TEST_CASE("invariants: proved by one rule or by several, refuted with a row, or 
     CHECK(outcome({{"a", "action.cost > 1.0", "boost", R"(, "by": 1.0, "on_error": "abstain")"}}, "!has(action.cost)") ==
           "proved");
     CHECK(outcome({{"a", "task.text.contains('ab')", "escalate"}}, "task.text.endsWith('abc')") == "proved");
+    // A kill switch guards; a limit does not, since it may have tokens left; nor does a rule that ends or has not begun.
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill"}}, "task.intent == 'fraud'") == "proved");
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill"}}, "task.intent == 'fraud'", "suggest").starts_with("suggest {"));
+    CHECK(outcome({{"k", "task.intent == 'fraud'", "kill", R"(, "scope": "all")"}}, "task.intent == 'fraud'", "suggest") ==
+          "proved");
+    CHECK(outcome({{"l", "task.intent == 'fraud'", "limit", R"(, "count": 1, "per": "1h", "key": "task.intent")"}},
+                  "task.intent == 'fraud'")
+              .starts_with("auto_execute {"));
+    for (const char* time : {R"(, "valid_from": "2026-03-01T00:00:00Z")", R"(, "valid_until": "2026-03-01T00:00:00Z")"})
+        CHECK(outcome({{"e", "task.intent == 'fraud'", "escalate", time}}, "task.intent == 'fraud'") != "proved");
     CHECK(outcome({{"a", "task.text.matches('^a.*b$')", "escalate"}}, "task.text.matches('^ac*b$')") == "not decided");
 }

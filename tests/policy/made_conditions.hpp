@@ -11,6 +11,7 @@
 
 #include "catch.hpp"
 #include "opspilot/data/table.hpp"
+#include "opspilot/policy/tables.hpp"
 
 namespace made {
 
@@ -38,10 +39,23 @@ inline constexpr std::string_view schema_text = R"({
     {"name": "score", "type": "double", "optional": true}]
 })";
 
-/// Conditions of a bool, made at random from the grammar, mostly of forms the evaluator has columns for.
-class expressions {
+/// A table of every kind of key and value, with a default and without.
+inline lookup_tables tables() {
+    static const std::vector<lookup_tables::document> documents{
+        {"caps", R"({"version": "1", "key": "string", "value": "double", "rows": {"a": 0.5, "bb": 3, "abab": -2.25}})"},
+        {"levels", R"({"version": "1", "key": "int", "value": "int", "default": 2,
+                       "rows": [[0, 3], [1, -1], [3, 9223372036854775807], [-9223372036854775808, 0]]})"},
+        {"teams", R"({"version": "1", "key": "string", "value": "string", "rows": {"a": "bb", "bb": "a", "": "nowhere else"}})"},
+        {"risky", R"({"version": "1", "key": "string", "value": "bool", "default": false, "rows": {"a": true, "b": false}})"},
+        {"near", R"({"version": "1", "key": "bool", "value": "list<string>", "rows": [[true, ["a", "bb"]], [false, []]]})"}};
+    return lookup_tables::read(documents).value();
+}
+
+/// Conditions of a bool, made at random: connectives over tests, which a vocabulary makes. The same for the same seed.
+class random_conditions {
 public:
-    explicit expressions(std::uint64_t seed) : random_(seed) {}
+    explicit random_conditions(std::uint64_t seed) : random_(seed) {}
+    virtual ~random_conditions() = default;
 
     std::string truth(int depth) {
         if (depth > 0) {
@@ -56,6 +70,29 @@ public:
                 default: break;
             }
         }
+        return test();
+    }
+    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
+    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
+
+protected:
+    virtual std::string test() = 0;
+    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
+
+private:
+    std::mt19937_64 random_;
+};
+
+/// Tests over `schema_text`, mostly of forms the evaluator has columns for. `looks_up`: they look into `tables`.
+class expressions final : public random_conditions {
+public:
+    explicit expressions(std::uint64_t seed, bool looks_up = false) : random_conditions(seed), looks_up_(looks_up) {}
+
+private:
+    std::string test() override {
+        if (looks_up_ && pick(6) == 0)
+            return pick(2) == 0 ? fmt::format("lookup('risky', {})", text())
+                                : fmt::format("{} in lookup('near', {})", text(), one({"action.manual", "task.paid", "true"}));
         switch (pick(13)) {
             case 0: return fmt::format("{} {} {}", number(2), comparison(), number(2));
             case 1: return fmt::format("{} {} {}", whole(2), comparison(), whole(2));
@@ -83,29 +120,33 @@ public:
         }
     }
 
-private:
-    std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
-    std::string one(std::vector<const char*> of) { return of[pick(of.size())]; }
-    std::string comparison() { return one({"<", "<=", ">", ">=", "==", "!="}); }
     std::string number(int depth) {
         if (depth > 0 && pick(3) == 0)
             return fmt::format("({} {} {})", number(depth - 1), one({"+", "-", "*", "/"}), number(depth - 1));
+        if (looks_up_ && pick(3) == 0)
+            return fmt::format("lookup('caps', {}{})", text(), one({"", "", ", 1.5", ", action.risk"}));
         return one({"action.risk", "candidate.score", "task.amount", "0.5", "-2.25", "-action.risk", "double(action.level)",
                     "9007199254740992.0"});
     }
     std::string whole(int depth) {
         if (depth > 0 && pick(3) == 0)
             return fmt::format("({} {} {})", whole(depth - 1), one({"+", "-", "*", "/", "%"}), whole(depth - 1));
+        if (looks_up_ && pick(3) == 0)
+            return fmt::format("lookup('levels', {}{})", one({"action.level", "candidate.age", "task.priority", "1"}),
+                               one({"", "", ", -7", ", candidate.age"}));
         return one({"action.level", "candidate.age", "task.priority", "3", "-1", "9223372036854775807", "-candidate.age"});
     }
     std::string text() {
+        if (looks_up_ && pick(5) == 0)
+            return fmt::format("lookup('teams', {}{})", one({"action.kind", "action.region", "task.tier", "'a'"}),
+                               one({"", ", 'b'"}));
         return one({"action.kind", "action.region", "candidate.note", "task.tier", "'a'", "'bb'", "'nowhere'"});
     }
     std::string moment() {
         return one({"action.since", "task.due", "now", "timestamp('2026-01-01T00:00:00Z')",
                     "timestamp('1970-01-01T00:00:00.0000005Z')", "(now - duration('1h'))"});
     }
-    std::mt19937_64 random_;
+    bool looks_up_;
 };
 
 /// Random rows, cells missing now and then, with the values at which comparisons turn.

@@ -151,6 +151,20 @@ def test_bench_counts_and_rivals(demo: tuple[Path, dict[str, Any]]) -> None:
     assert "p99 ms" in table.stdout and f"Trees by {op.Ranker.engines()[0]}" in " ".join(table.stdout.split())
 
 
+def test_bench_of_the_reference_decision() -> None:
+    done = opspilot("bench", "--quick", "--json")
+    assert done.returncode == 0, done.stderr
+    result = one_object(done)
+    assert (result["candidates"], result["features"], result["trees"], result["rules"]) == (2000, 96, 500, 50)
+    assert set(result["stages_ms"]) == {"reading", "features", "ranking", "policies", "calibration", "record"}
+    for taken in (*result["stages_ms"].values(), result["decision_ms"]):
+        assert 0 < taken["min"] <= taken["p50"] <= taken["p99"]
+    assert result["decision_ms"]["min"] > result["stages_ms"]["ranking"]["min"]  # the trees are part of it
+    assert result["two_by_one"]["clock"] > 0 and result["decisions_per_s"]["one thread"] > 0
+    table = " ".join(opspilot("bench", "--quick").stdout.split())
+    assert "whole decision" in table and "ranking, alone" in table
+
+
 def test_bench_refuses_what_is_no_count(demo: tuple[Path, dict[str, Any]]) -> None:
     for counts in ("many", "0", "10,-1", "1000000"):
         done = opspilot("bench", demo[0] / "bundle.opspilot", "--candidates", counts, "--json")
@@ -265,7 +279,7 @@ def test_a_broken_bundle_is_a_no_for_check_and_bad_input_elsewhere(demo: tuple[P
 
 
 def test_wrong_command_lines_exit_with_2() -> None:
-    for arguments in (("nothing",), ("demo", "--color", "red"), ("policy", "check"), ("bench",)):
+    for arguments in (("nothing",), ("demo", "--color", "red"), ("policy", "check"), ("bench", "--seconds", "0")):
         done = opspilot(*arguments, "--json")
         assert done.returncode == 2, arguments
         assert one_object(done)["error"]["code"] == "usage"

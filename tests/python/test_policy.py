@@ -340,3 +340,56 @@ def test_reasons_go_down_to_the_clause() -> None:
     ]
     assert reason["change"] == ["action.kind != 'refund'"]
     assert "clauses" not in policy.evaluate({"amount": 600.0}, [{"kind": "refund"}])[0].reasons[0]
+
+
+LIMITS = {"version": "1", "key": "string", "value": "double", "rows": {"refund": 250.0, "close": 1000.0}}
+LOOKS_UP = {
+    "layer": "business",
+    "version": "1",
+    "rules": [
+        {"id": "cap", "when": "task.amount > lookup('limits', action.kind)", "effect": "require_approval", "because": "b"},
+    ],
+    "invariants": [{"id": "never", "when": "task.amount > 1000.0", "never": "auto_execute"}],
+    "tests": [{"task": {"amount": 300.0}, "candidate": {"kind": "refund"}, "expect": {"rule": "cap"}}],
+}
+LOOKS_UP_SCHEMA = {
+    "task": [{"name": "amount", "type": "double"}],
+    "action": [{"name": "kind", "type": "string", "values": ["refund", "close"]}],
+}
+
+
+def test_conditions_look_into_tables(tmp_path: Path) -> None:
+    for schema in (LOOKS_UP_SCHEMA, None):
+        compiled = Policy.compile(LOOKS_UP, schema, {"limits": LIMITS})
+        assert compiled.findings == []
+        assert all(test.passed for test in compiled.run_tests())
+        left = compiled.evaluate({"amount": 300.0}, [{"kind": "refund"}, {"kind": "close"}])
+        assert [one.cap for one in left] == ["require_approval", "auto_execute"]
+        if schema is not None:
+            assert [proof.outcome for proof in compiled.invariants] == ["proved"]
+            assert op.policy.prove(compiled, {"when": "task.amount > 1000.0"}).outcome == "proved"
+    (table,) = compiled.tables
+    assert (table["name"], table["rows"], table["key"], table["value"]) == ("limits", 2, "string", "double")
+    restored = pickle.loads(pickle.dumps(compiled))
+    assert restored.fingerprint == compiled.fingerprint
+    assert Policy.compile(LOOKS_UP, None, {"limits": {**LIMITS, "version": "2"}}).fingerprint != compiled.fingerprint
+    (tmp_path / "limits.json").write_text(json.dumps(LIMITS))
+    assert (
+        Policy.compile(LOOKS_UP, tables=tmp_path).fingerprint
+        == Policy.compile(LOOKS_UP, tables={"limits": json.dumps(LIMITS)}).fingerprint
+    )
+
+
+def test_tables_that_are_wrong() -> None:
+    with pytest.raises(op.PolicyError) as caught:
+        Policy.compile(LOOKS_UP, LOOKS_UP_SCHEMA, {"limit": LIMITS})
+    assert (caught.value.code, caught.value.hint) == ("policy.unknown_table", "did you mean 'limit'?")
+    with pytest.raises(op.PolicyError) as caught:
+        Policy.compile(LOOKS_UP, LOOKS_UP_SCHEMA, {"limits": {**LIMITS, "rows": {"refund": "much"}}})
+    assert caught.value.code == "policy.table_value"
+    assert caught.value.where.startswith("table 'limits' line ")
+    with pytest.raises(op.UsageError):
+        Policy.compile(LOOKS_UP, LOOKS_UP_SCHEMA, Path("nowhere"))
+    assert [f.code for f in Policy.compile(LOOKS_UP, LOOKS_UP_SCHEMA, {"limits": {**LIMITS, "rows": {}}}).findings] == [
+        "policy.key_not_in_table"
+    ]

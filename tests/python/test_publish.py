@@ -156,3 +156,32 @@ def test_a_shadow_counts_what_would_change(engine: op.Engine) -> None:
     assert engine.shadow_report()["decided"] == 2
     with pytest.raises(op.PolicyError):
         engine.shadow(policy={"layer": "client"})
+
+
+def test_what_decides_is_what_is_saved(engine: op.Engine, tmp_path: Path) -> None:
+    loaded = engine.bundle
+    assert not loaded.published
+    # Golden rows must go on reaching every verdict, so this one only adds to what the bundle's own rules say.
+    own = [json.loads(loaded.part(name)) for name in loaded.parts if name.startswith("policy/")]
+    extra = _layer("business", {"id": "refunds-first", "when": "action.kind == 'refund'", "effect": "boost", "by": 0.125})
+    engine.swap(policy=[*own, extra], now=NOW)
+    current = engine.bundle
+    assert current.published
+    assert current.fingerprint == loaded.fingerprint
+    assert current.part("policy/policy 1.json") == b""
+    saved = op.Bundle.load(current.save(tmp_path / "saved.opspilot"))
+    assert saved.fingerprint != loaded.fingerprint
+    again, now = op.Engine(saved).decide(TASK, now=NOW), engine.decide(TASK, now=NOW)
+    assert (again.action, again.verdict, again.versions["policy"]) == (now.action, now.verdict, now.versions["policy"])
+    current.save(tmp_path / "folder")
+    texts = [path.read_text() for path in (tmp_path / "folder" / "policy").iterdir()]
+    assert any("refunds-first" in text for text in texts)
+    # What a diff calls the bundle's policy is the one that decides, too.
+    record = [{"task": {**TASK, "amount": 3.5}, "candidates": [{"id": "refund", "kind": "refund"}], "now": NOW}]
+    assert op.policy.diff(current, saved, record).changed == 0
+    assert op.policy.diff(loaded, current, record).changed == 1
+    engine.swap(overlay={"acme": _layer("client", {"id": "own", "when": "action.kind == 'refund'", "effect": "suggest_only"})})
+    for refused in (lambda: engine.bundle.save(tmp_path / "x.opspilot"), lambda: engine.bundle.to_bytes()):
+        with pytest.raises(op.UsageError) as caught:
+            refused()
+        assert caught.value.code == "usage.overlays"

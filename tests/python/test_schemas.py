@@ -13,16 +13,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import opspilot as op
 from opspilot import _core
+from opspilot.models import ChoiceModel, TextClassifier
 
 jsonschema = pytest.importorskip("jsonschema")
 
 ROOT = Path(__file__).parents[2]
 #: Ends of the codes of errors that are about structure alone.
-STRUCTURE = (".unknown_field", ".missing_field", ".wrong_kind", ".bad_choice", ".stage_key")
+STRUCTURE = (
+    ".table_row",
+    ".table_key",
+    ".table_value",
+    ".unknown_field",
+    ".missing_field",
+    ".wrong_kind",
+    ".bad_choice",
+    ".stage_key",
+)
 
 
 def _decide() -> Any:
@@ -170,6 +181,10 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
             ],
         },
     ),
+    "table": (
+        "tables/limits.json",
+        {"version": "1", "description": "d", "key": "string", "value": "double", "default": 5, "rows": {"ask": 1.5, "close": 2}},
+    ),
     "calibration": (
         "calibration.json",
         {
@@ -280,6 +295,8 @@ def _is_about(problem: op.Error, name: str, part: str) -> bool:
     another."""
     if problem.code.startswith("schema."):
         return name == "schema" and part in problem.where and not problem.where.endswith("/as_of")
+    if name == "table":
+        return problem.where.startswith("table ")
     return part in problem.where or (name == "policy" and problem.code.startswith("policy."))
 
 
@@ -323,9 +340,10 @@ def test_lines_of_golden_rows_and_logs() -> None:
     lines: list[bytes] = []
     engine = op.Engine(bundle, audit=lines.append)
     decided = engine.decide({"intent": "refund", "amount": 3.5}, now=module.NOW, explain=True)
+    engine.decide({"intent": "fraud"}, now=module.NOW, clauses=True)
     engine.record_outcome(decided.id, {"kind": "overridden", "action": "ask"}, now=module.NOW + 5)
     written = b"".join(lines).splitlines()
-    for name, line in zip(("decision", "outcome"), written, strict=True):
+    for name, line in zip(("decision", "decision", "outcome"), written, strict=True):
         record, validator = json.loads(line), _validator(name)
         assert list(validator.iter_errors(record)) == []
         for what, made in _changed(record):
@@ -336,11 +354,43 @@ def test_lines_of_golden_rows_and_logs() -> None:
                 assert not validator.is_valid(made), f"{name} {what}: the reader refuses it"
 
 
+def _models() -> dict[str, tuple[type[Any], bytes]]:
+    """By the name of a schema: a class that loads files of that kind, and a file."""
+    texts = ["money back", "refund please", "close it", "all done"] * 4
+    classifier = TextClassifier(bits=6, min_count=1, max_iterations=5).fit(texts, ["refund", "refund", "close", "close"] * 4)
+    choice = ChoiceModel(bits=6, min_count=1, max_iterations=5).fit(
+        np.zeros((32, 1)), [0, 1] * 8, groups=[2] * 16, keys={"id": ["refund", "close"] * 16}, texts=texts
+    )
+    return {"text_classifier": (TextClassifier, classifier.to_bytes()), "choice_model": (ChoiceModel, choice.to_bytes())}
+
+
+@pytest.mark.parametrize("name", ["text_classifier", "choice_model"])
+def test_headers_of_weight_files(name: str) -> None:
+    kind, content = _models()[name]
+    size = int.from_bytes(content[8:12], "little")
+    header, validator = json.loads(content[12 : 12 + size]), _validator(name)
+    assert list(validator.iter_errors(header)) == []
+    refused = 0
+    for what, made in _changed(header):
+        text = json.dumps(made).encode()
+        try:
+            kind.from_bytes(content[:8] + len(text).to_bytes(4, "little") + text + content[12 + size :])
+        except op.Error as problem:
+            if problem.code.endswith((*STRUCTURE, ".kind", ".header", ".names")):
+                assert not validator.is_valid(made), f"{what}: the reader refuses it ({problem.code} {problem.where})"
+                refused += 1
+        else:
+            assert validator.is_valid(made), f"{what}: the reader takes it: {next(validator.iter_errors(made)).message}"
+    assert refused > 20
+
+
 def test_examples_and_demo_documents_fit(tmp_path: Path) -> None:
     validator = _validator("policy")
     for file in (ROOT / "examples" / "policies").glob("*.json"):
         if file.stem != "schema":
             assert list(validator.iter_errors(json.loads(file.read_text(encoding="utf-8")))) == []
+    for file in (ROOT / "examples" / "policies" / "tables").glob("*.json"):
+        assert list(_validator("table").iter_errors(json.loads(file.read_text(encoding="utf-8")))) == []
     assert _validator("schema").is_valid(json.loads((ROOT / "examples" / "policies" / "schema.json").read_text(encoding="utf-8")))
 
 

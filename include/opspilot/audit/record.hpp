@@ -50,6 +50,30 @@ struct record_explanation {
     std::span<const part> contributions;  ///< the largest first
 };
 
+/// Why the rules acted on the best candidate and on refused ones: the clauses that decided, with the values that may be seen.
+struct record_clauses {
+    struct seen {
+        std::string_view field, value;
+    };
+    struct clause {
+        std::string_view text;
+        std::uint32_t offset = 0, length = 0;  ///< in the condition, bytes
+        std::string_view gives;                ///< "false", "true" or "error"
+        std::string_view problem;              ///< of an error, else ""
+        std::span<const seen> values;
+    };
+    struct rule {
+        std::string_view action;  ///< the candidate, "" for the task as a whole
+        std::string_view id, layer, effect;
+        bool failed = false;
+        std::span<const clause> clauses;
+        std::span<const std::string_view> change;  ///< clauses that would all have to hold
+    };
+    std::string_view missing;  ///< code of why there are none, else ""
+    std::span<const rule> rules;
+    std::uint64_t left_out = 0;  ///< rules, clauses and changes beyond what is listed
+};
+
 /// A decision as it is logged. A view: all texts and spans belong to the caller and are only read while writing.
 /// Doubles that are not finite are written as null, which is how "no threshold" and "no propensity" read.
 struct record {
@@ -73,6 +97,7 @@ struct record {
     std::uint64_t candidates = 0;                     ///< how many were ranked; `ranked` may hold the best of them only
     std::span<const record_candidate> ranked;         ///< best first
     const record_explanation* explanation = nullptr;  ///< null: none was asked for, and the line has no such key
+    const record_clauses* clauses = nullptr;          ///< as `explanation`
     std::string_view fields;                          ///< the task's recordable fields, a JSON object; "" = none
 };
 
@@ -106,6 +131,26 @@ struct parsed_record {
         std::optional<double> score, base, others;
         std::vector<part> contributions;
     };
+    struct clause {
+        struct seen {
+            std::string field, value;
+        };
+        std::string text;
+        std::uint32_t offset = 0, length = 0;
+        std::string gives, problem;
+        std::vector<seen> values;
+    };
+    struct explained_rule {
+        std::string action, rule, layer, effect;
+        bool failed = false;
+        std::vector<clause> clauses;
+        std::vector<std::string> change;
+    };
+    struct rule_clauses {
+        std::string missing;
+        std::vector<explained_rule> rules;
+        std::uint64_t left_out = 0;
+    };
     std::string id;
     std::int64_t time_us = 0;
     std::string client, task, stage;
@@ -119,12 +164,13 @@ struct parsed_record {
     std::uint64_t candidates = 0;
     std::vector<candidate> ranked;
     std::optional<explanation> explained;
+    std::optional<rule_clauses> clauses;
     std::string fields;  ///< compact JSON object, keys sorted
 };
 
-/// Reads one line (with or without its newline). Every key but "explanation" must be there, of its kind, and no other.
-/// Errors: kind audit: .json_syntax, .utf8, .unknown_field, .missing_field, .wrong_kind, .bad_choice (a line of another type
-/// too), .json_size, .version.
+/// Reads one line (with or without its newline). Every key but "explanation" and "clauses" must be there, of its kind, and no
+/// other. Errors: kind audit: .json_syntax, .utf8, .unknown_field, .missing_field, .wrong_kind, .bad_choice (a line of another
+/// type too), .bad_count, .json_size, .version.
 [[nodiscard]] OPSPILOT_API result<parsed_record> read_record(std::string_view line);
 
 /// Keys of a line, for its JSON Schema.

@@ -5,19 +5,11 @@
 #include <cmath>
 
 #include "opspilot/calibrate/binomial.hpp"
+#include "opspilot/calibrate/detail/quiet_math.hpp"
 
 namespace opspilot {
 
 namespace detail {
-
-namespace bmp = boost::math::policies;
-
-/// Nothing throws, nothing touches errno, and double stays double: long double is another type on every platform.
-using quiet_math =
-    bmp::policy<bmp::domain_error<bmp::ignore_error>, bmp::pole_error<bmp::ignore_error>, bmp::overflow_error<bmp::ignore_error>,
-                bmp::underflow_error<bmp::ignore_error>, bmp::denorm_error<bmp::ignore_error>,
-                bmp::evaluation_error<bmp::ignore_error>, bmp::rounding_error<bmp::ignore_error>,
-                bmp::indeterminate_result_error<bmp::ignore_error>, bmp::promote_float<false>, bmp::promote_double<false>>;
 
 /// P(Bin(n, p) = k): the density of Beta(k + 1, n - k + 1) at p, divided by n + 1.
 inline double binomial_point(std::uint64_t k, std::uint64_t n, double p) noexcept {

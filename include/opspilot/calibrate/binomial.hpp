@@ -2,6 +2,7 @@
 /// The exact binomial numbers behind every certificate: tails, Clopper-Pearson bounds, critical ranks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -38,6 +39,8 @@ public:
     /// The most errors that n items may contain: max{ c : N_c <= n }, or -1 when n < N_0.
     [[nodiscard]] std::int64_t allowed(std::uint64_t n);
 
+    /// How many ranks were found so far.
+    [[nodiscard]] std::size_t known() const noexcept { return ranks_.size(); }
     [[nodiscard]] double alpha() const noexcept { return alpha_; }
     [[nodiscard]] double delta() const noexcept { return delta_; }
 

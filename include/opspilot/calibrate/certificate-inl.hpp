@@ -4,14 +4,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/base/hash.hpp"
 #include "opspilot/base/math.hpp"
 #include "opspilot/base/text.hpp"
 #include "opspilot/calibrate/binomial.hpp"
 #include "opspilot/calibrate/certificate.hpp"
+#include "opspilot/calibrate/detail/calibrator_json.hpp"
+#include "opspilot/calibrate/detail/checks.hpp"
 #include "opspilot/calibrate/detail/errors.hpp"
 #include "opspilot/calibrate/labels.hpp"
 
@@ -19,8 +23,6 @@ namespace opspilot {
 
 namespace detail {
 
-inline constexpr std::array<std::string_view, 2> calibrator_kinds{"none", "platt"};
-inline constexpr std::array<std::string_view, 2> calibrator_inputs{"margin", "probability"};
 inline constexpr std::array<std::string_view, 1> threshold_scopes{"auto"};
 
 inline constexpr std::array<document_field, 6> calibration_fields{{
@@ -31,21 +33,18 @@ inline constexpr std::array<document_field, 6> calibration_fields{{
     {"abstain_below", json_kind::number, false, "a best candidate less probable than this is not even suggested; default 0"},
     {"recall_floors", json_kind::array, false, "floors under the recall of classes that must not be missed"},
 }};
-inline constexpr std::array<document_field, 4> calibrator_fields{{
-    {"kind", json_kind::text, true, "none or platt", calibrator_kinds},
-    {"input", json_kind::text, true, "what it reads: a margin, or a probability (its logit is taken)", calibrator_inputs},
-    {"a", json_kind::number, false, "platt: p = 1 / (1 + exp(a f + b))"},
-    {"b", json_kind::number, false, "platt: p = 1 / (1 + exp(a f + b))"},
-}};
 inline constexpr std::array<document_field, 4> threshold_fields{{
     {"scope", json_kind::text, true, "what it permits: auto", threshold_scopes},
     {"kind", json_kind::text, false, "action kind it is for; absent: any"},
     {"value", json_kind::any, true, "probability above which the verdict is permitted; null: the evidence did not suffice"},
     {"certificate", json_kind::object, true, "the evidence"},
 }};
-inline constexpr std::array<document_field, 16> certificate_fields{{
+inline constexpr std::array<document_field, 18> certificate_fields{{
     {"model_fingerprint", json_kind::text, true, "of the model whose scores were certified"},
     {"calibrator", json_kind::text, true, "kind of the calibrator in front of the threshold", calibrator_kinds},
+    {"calibrator_fingerprint", json_kind::text, false,
+     "of that calibrator with its parameters; absent: only the kind is compared"},
+    {"level", json_kind::text, false, "whose risk is bounded: a group or a pool by name; absent: the whole set"},
     {"sampling_unit", json_kind::text, true, "what one item of the set is"},
     {"not_covered", json_kind::text, false, "what the certificate does not speak of"},
     {"n", json_kind::integer, true, "items of the certificate set"},
@@ -106,6 +105,8 @@ inline result<certificate> read_certificate(const json& node, std::string_view w
     certificate c;
     c.model_fingerprint = node.at("model_fingerprint").get<std::string>();
     c.calibrator = node.at("calibrator").get<std::string>();
+    c.calibrator_fingerprint = text_or(node, "calibrator_fingerprint", "");
+    c.level = text_or(node, "level", "");
     c.sampling_unit = node.at("sampling_unit").get<std::string>();
     c.not_covered = text_or(node, "not_covered", "");
     OPSPILOT_TRY(c.n, read_certificate_count(node, "n", where));
@@ -174,59 +175,100 @@ inline result<recall_threshold> read_recall(const json& node, std::string_view w
 }
 
 inline status read_calibrator(const json& node, calibration& out) {
-    constexpr std::string_view where = "/calibrator";
-    OPSPILOT_CHECK(check_object(node, calibrator_fields, where, error_kind::calibration));
-    out.kind = node.at("kind") == "platt" ? calibrator_kind::platt : calibrator_kind::none;
-    out.input = node.at("input") == "probability" ? calibrator_input::probability : calibrator_input::margin;
-    for (const char* key : {"a", "b"}) {
-        if (node.contains(key) != (out.kind == calibrator_kind::platt))
-            return calibration_error_at(node.contains(key) ? "calibration.unknown_field" : "calibration.missing_field",
-                                        fmt::format("'{}' belongs to kind platt and to no other", key), pointer(where, key));
-        if (node.contains(key) && !std::isfinite(node.at(key).get<double>()))
-            return calibration_error_at("calibration.not_finite", fmt::format("'{}' is not finite", key), pointer(where, key));
-    }
-    out.curve = {number_or(node, "a", -1.0), number_or(node, "b", 0.0)};
+    OPSPILOT_TRY(out.calibrator, read_score_calibrator(node, "/calibrator"));
+    out.kind = out.calibrator.kind();
+    out.input = out.calibrator.input;
+    if (const auto* line = std::get_if<platt>(&out.calibrator.curve)) out.curve = *line;
     return {};
 }
 
 inline json value_json(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
 inline json certificate_json(const certificate& c) {
-    return {{"model_fingerprint", c.model_fingerprint},
-            {"calibrator", c.calibrator},
-            {"sampling_unit", c.sampling_unit},
-            {"not_covered", c.not_covered},
-            {"n", c.n},
-            {"automated", c.automated},
-            {"errors", c.errors},
-            {"needed", c.needed},
-            {"alpha", c.alpha},
-            {"delta", c.delta},
-            {"coverage", c.coverage},
-            {"risk_upper", c.risk_upper},
-            {"data_from", c.data_from_us},
-            {"data_to", c.data_to_us},
-            {"created_at", c.created_at_us},
-            {"expires_at", c.expires_at_us}};
+    json out{{"model_fingerprint", c.model_fingerprint},
+             {"calibrator", c.calibrator},
+             {"sampling_unit", c.sampling_unit},
+             {"not_covered", c.not_covered},
+             {"n", c.n},
+             {"automated", c.automated},
+             {"errors", c.errors},
+             {"needed", c.needed},
+             {"alpha", c.alpha},
+             {"delta", c.delta},
+             {"coverage", c.coverage},
+             {"risk_upper", c.risk_upper},
+             {"data_from", c.data_from_us},
+             {"data_to", c.data_to_us},
+             {"created_at", c.created_at_us},
+             {"expires_at", c.expires_at_us}};
+    if (!c.calibrator_fingerprint.empty()) out["calibrator_fingerprint"] = c.calibrator_fingerprint;
+    if (!c.level.empty()) out["level"] = c.level;
+    return out;
+}
+
+/// The calibrator as it stands in the document: what is written, and what is hashed.
+inline json calibrator_json(const calibration& c) {
+    score_calibrator written = c.calibrator;
+    written.input = c.input;
+    if (c.kind == calibrator_kind::none) written.curve = std::monostate{};
+    if (c.kind == calibrator_kind::platt) written.curve = c.curve;
+    return score_calibrator_json(written);
+}
+
+/// A moment as the UTC day it lies in: 2026-05-31. Years 1970 to 9999.
+inline std::string utc_day(std::int64_t us) {
+    const auto days = std::clamp<std::int64_t>(us, 0, 253'402'300'799'000'000) / 86'400'000'000;
+    const std::chrono::year_month_day day{std::chrono::sys_days{std::chrono::days{static_cast<int>(days)}}};
+    return fmt::format("{}-{:02}-{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
+                       static_cast<unsigned>(day.day()));
 }
 
 }  // namespace detail
 
-OPSPILOT_INLINE status certificate::usable(std::int64_t now_us, std::string_view fingerprint) const {
-    if (model_fingerprint.empty() || model_fingerprint != fingerprint)
-        return detail::calibration_error_at(
-            "calibration.foreign_model",
-            fmt::format("the certificate is of model {}, the scores are of {}", quote(model_fingerprint), quote(fingerprint)), "",
-            "certify the model that is served");
-    if (now_us < created_at_us)
+OPSPILOT_INLINE status certificate::usable(const situation& here) const {
+    if (model_fingerprint.empty() || model_fingerprint != here.model_fingerprint)
+        return detail::calibration_error_at("calibration.foreign_model",
+                                            fmt::format("the certificate is of model {}, the scores are of {}",
+                                                        quote(model_fingerprint), quote(here.model_fingerprint)),
+                                            "", "certify the model that is served");
+    if (!here.calibrator_fingerprint.empty() && calibrator_fingerprint != here.calibrator_fingerprint)
+        return detail::calibration_error_at("calibration.foreign_calibrator",
+                                            fmt::format("the certificate is of calibrator {}, the probabilities are of {}",
+                                                        quote(calibrator_fingerprint), quote(here.calibrator_fingerprint)),
+                                            "", "certify again behind the calibrator that is served");
+    if (here.now_us < created_at_us)
         return detail::calibration_error_at("calibration.not_yet_valid",
-                                            fmt::format("made at {}, asked at {}", created_at_us, now_us), "",
+                                            fmt::format("made at {}, asked at {}", created_at_us, here.now_us), "",
                                             "check the host's clock: microseconds since 1970 UTC");
-    if (now_us >= expires_at_us)
+    if (here.now_us >= expires_at_us)
         return detail::calibration_error_at("calibration.expired",
-                                            fmt::format("expired at {}, asked at {}", expires_at_us, now_us), "",
+                                            fmt::format("expired at {}, asked at {}", expires_at_us, here.now_us), "",
                                             "certify again on recent labels");
+    if (here.drifted)
+        return detail::calibration_error_at("calibration.drifted", "traffic is not what it was when the certificate was made", "",
+                                            "certify again on labels from after the change");
     return {};
+}
+
+OPSPILOT_INLINE std::string certificate::statement(bool sufficient) const {
+    const std::string whose = level.empty() ? "" : fmt::format(" ({})", level);
+    const std::string window = fmt::format("data from {} to {}", detail::utc_day(data_from_us), detail::utc_day(data_to_us));
+    std::string out =
+        sufficient ? fmt::format(
+                         "At most {:.4g} % of automated decisions are wrong{}, with confidence {:.4g} %: {} errors among {} "
+                         "automated of {} items, {}; upper bound {:.4g} %.",
+                         100 * alpha, whose, 100 * (1 - delta), errors, automated, n, window, 100 * risk_upper)
+                   : fmt::format(
+                         "Insufficient{}: nothing is automated. A risk of at most {:.4g} % with confidence {:.4g} % needs at "
+                         "least {} items without an error above the line; the set has {} items, {}.",
+                         whose, 100 * alpha, 100 * (1 - delta), needed, n, window);
+    out += fmt::format(" One item: {}. For model {} behind calibrator {}{}.",
+                       sampling_unit.empty() ? "not stated" : sampling_unit, model_fingerprint.substr(0, 12), calibrator,
+                       calibrator_fingerprint.empty() ? "" : " " + calibrator_fingerprint.substr(0, 12));
+    out += fmt::format(" Holds from {} until {}, for data like its own.", detail::utc_day(created_at_us),
+                       detail::utc_day(expires_at_us));
+    if (!not_covered.empty()) out += fmt::format(" Not covered: {}.", not_covered);
+    return out;
 }
 
 OPSPILOT_INLINE threshold threshold::from(const certified_threshold& certified, std::string_view action_kind) {
@@ -281,12 +323,20 @@ OPSPILOT_INLINE result<calibration> calibration::parse(std::string_view text) {
     return out;
 }
 
-OPSPILOT_INLINE double calibration::probability(double score) const noexcept {
+OPSPILOT_INLINE double calibration::probability(double score, std::uint32_t client) const noexcept {
     if (kind == calibrator_kind::none) return input == calibrator_input::probability ? score : platt{}.probability(score);
-    if (input == calibrator_input::margin) return curve.probability(score);
-    constexpr double smallest = std::numeric_limits<double>::epsilon();
-    const double p = std::clamp(score, smallest, 1.0 - smallest);
-    return curve.probability(portable_log(p) - portable_log1p(-p));
+    if (kind != calibrator_kind::platt) return calibrator.probability(score, client);
+    return curve.probability(input == calibrator_input::margin ? score : detail::kept_logit(score));
+}
+
+OPSPILOT_INLINE std::string calibration::calibrator_fingerprint() const {
+    const detail::json about{{"calibrator", detail::calibrator_json(*this)}, {"temperature", temperature}};
+    return sha256_hex(about.dump(-1, ' ', false, detail::json::error_handler_t::replace));
+}
+
+OPSPILOT_INLINE bool calibration::is_calibrator_of(const certificate& c) const {
+    if (!c.calibrator_fingerprint.empty()) return c.calibrator_fingerprint == calibrator_fingerprint();
+    return c.calibrator == detail::calibrator_kinds[static_cast<std::size_t>(kind)];
 }
 
 OPSPILOT_INLINE const threshold* calibration::find(std::string_view scope, std::string_view action_kind) const noexcept {
@@ -300,14 +350,8 @@ OPSPILOT_INLINE const threshold* calibration::find(std::string_view scope, std::
 }
 
 OPSPILOT_INLINE std::string calibration::to_json() const {
-    detail::json calibrator{{"kind", detail::calibrator_kinds[static_cast<std::size_t>(kind)]},
-                            {"input", detail::calibrator_inputs[static_cast<std::size_t>(input)]}};
-    if (kind == calibrator_kind::platt) {
-        calibrator["a"] = curve.a;
-        calibrator["b"] = curve.b;
-    }
     detail::json root{{"version", 1},
-                      {"calibrator", std::move(calibrator)},
+                      {"calibrator", detail::calibrator_json(*this)},
                       {"temperature", temperature},
                       {"abstain_below", abstain_below},
                       {"thresholds", detail::json::array()},

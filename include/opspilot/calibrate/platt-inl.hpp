@@ -92,26 +92,22 @@ OPSPILOT_INLINE result<platt> fit_platt(std::span<const double> score, std::span
         const double db = -(haa * gb - hab * ga) / determinant;
         const double descent = ga * da + gb * db;  // directional derivative, negative
         if (!(descent < 0.0)) break;
-        double stride = 1.0;
+        if (-descent < 1e-12 * (1.0 + std::fabs(objective))) {  // what is left is below the rounding of the sum: only sharpen
+            a += da;
+            b += db;
+            break;
+        }
         bool moved = false;
-        for (; stride >= 1e-10; stride *= 0.5) {
+        for (double stride = 1.0; stride >= 1e-10 && !moved; stride *= 0.5) {
             const double next = detail::platt_sum(a + stride * da, b + stride * db, scale, score, label, targets);
             if (next < objective + 1e-4 * stride * descent) {
                 a += stride * da;
                 b += stride * db;
                 objective = next;
                 moved = true;
-                break;
             }
         }
-        if (!moved) {
-            // The decrease is below the rounding of the sum: one full step more only sharpens the last digits.
-            if (-descent < 1e-9 * (1.0 + std::fabs(objective))) {
-                a += da;
-                b += db;
-            }
-            break;
-        }
+        if (!moved) break;
     }
     return platt{a * scale, b};
 }

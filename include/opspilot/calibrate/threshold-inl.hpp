@@ -4,31 +4,19 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "opspilot/calibrate/binomial.hpp"
 #include "opspilot/calibrate/detail/errors.hpp"
+#include "opspilot/calibrate/detail/rank_cache.hpp"
+#include "opspilot/calibrate/detail/score_order.hpp"
 #include "opspilot/calibrate/labels.hpp"
 #include "opspilot/calibrate/threshold.hpp"
 
 namespace opspilot {
 
 namespace detail {
-
-/// One labelled item. Sorted by all three members, so that equal sets give equal sums whatever their order was.
-struct ranked_item {
-    double score;
-    double belief;
-    std::uint8_t error;
-};
-
-inline void sort_best_first(std::vector<ranked_item>& items) {
-    std::sort(items.begin(), items.end(), [](const ranked_item& x, const ranked_item& y) {
-        if (x.score != y.score) return x.score > y.score;
-        if (x.belief != y.belief) return x.belief > y.belief;
-        return x.error < y.error;
-    });
-}
 
 /// Items of equal score, with what stands above them.
 struct tie_block {
@@ -38,21 +26,38 @@ struct tie_block {
     double above_doubt, doubt;  ///< sums of 1 - belief
 };
 
-inline std::vector<tie_block> tie_blocks(std::span<const ranked_item> items) {
+/// 1 - belief, summed over the rows of one score. Beliefs are added from the largest down, so that equal sets give equal sums
+/// whatever their order was.
+inline double summed_doubt(std::span<const ordered_score> rows, std::span<const double> belief, std::vector<double>& scratch) {
+    scratch.clear();
+    for (const ordered_score& entry : rows) scratch.push_back(belief[entry.row]);
+    if (!std::is_sorted(scratch.begin(), scratch.end(), std::greater<>{}))
+        std::sort(scratch.begin(), scratch.end(), std::greater<>{});
+    double doubt = 0;
+    for (const double b : scratch) doubt += 1.0 - b;
+    return doubt;
+}
+
+/// Blocks from the best score down. `belief` may be empty: no doubt.
+inline std::vector<tie_block> tie_blocks(std::span<const double> score, std::span<const double> belief,
+                                         std::span<const std::uint8_t> error) {
+    const std::vector<ordered_score> order = order_scores(score);
     std::vector<tie_block> blocks;
+    blocks.reserve(order.size());
+    std::vector<double> scratch;
     std::uint64_t errors = 0;
     double doubt = 0;
-    for (std::size_t i = 0; i < items.size();) {
-        // Adding zero turns -0.0 into 0.0: the two are one score and must read as one value.
-        tie_block block{items[i].score + 0.0, i, errors, 0, 0, doubt, 0};
-        for (; i < items.size() && items[i].score == block.score; ++i) {
-            ++block.size;
-            block.errors += items[i].error;
-            block.doubt += 1.0 - items[i].belief;
-        }
+    for (std::size_t end = order.size(); end > 0;) {
+        std::size_t begin = end;
+        std::uint64_t wrong = 0;
+        for (; begin > 0 && order[begin - 1].key == order[end - 1].key; --begin) wrong += error[order[begin - 1].row];
+        const std::span<const ordered_score> rows = std::span(order).subspan(begin, end - begin);
+        tie_block block{score_of_order_key(rows.front().key), order.size() - end, errors, end - begin, wrong, doubt, 0};
+        if (!belief.empty()) block.doubt = summed_doubt(rows, belief, scratch);
         errors += block.errors;
         doubt += block.doubt;
         blocks.push_back(block);
+        end = begin;
     }
     return blocks;
 }
@@ -114,22 +119,24 @@ inline threshold_step take_step(const tie_block& line, std::uint64_t c, std::uin
     return step;
 }
 
-inline certified_threshold certify(std::vector<ranked_item> items, const threshold_options& options, double delta) {
-    critical_ranks ranks(options.max_risk, delta);
+/// One certificate. `belief` may be empty.
+inline certified_threshold certify(std::span<const double> score, std::span<const double> belief,
+                                   std::span<const std::uint8_t> error, const threshold_options& options, double delta) {
     certified_threshold out;
-    out.n = items.size();
+    out.n = score.size();
     out.max_risk = options.max_risk;
     out.confidence = 1.0 - delta;
     out.delta = delta;
     out.needed = zero_error_minimum(options.max_risk, delta);
     out.reason = "too_few";
-    if (items.empty()) return out;
-    sort_best_first(items);
-    const std::vector<tie_block> blocks = tie_blocks(items);
+    if (score.empty()) return out;
+    lent_ranks lent(options.max_risk, delta);
+    critical_ranks& ranks = lent.ranks();
+    const std::vector<tie_block> blocks = tie_blocks(score, belief, error);
 
     if (options.start_errors)
         out.start_errors = *options.start_errors;
-    else if (!options.start_probability.empty())
+    else if (!belief.empty())
         out.start_errors = believed_start(blocks, out.n, ranks);
     const auto first_rank = ranks.rank(out.start_errors, out.n - 1);
     if (!first_rank) return out;
@@ -211,34 +218,55 @@ OPSPILOT_INLINE result<automation_certificates> automation_threshold(std::span<c
                                                                      const threshold_options& options) {
     OPSPILOT_CHECK(check_labelled(score, error));
     OPSPILOT_CHECK(detail::check_threshold_options(score.size(), options));
-    const auto item = [&](std::size_t i) {
-        return detail::ranked_item{score[i], options.start_probability.empty() ? 1.0 : options.start_probability[i], error[i]};
-    };
-    std::vector<detail::ranked_item> items(score.size());
-    for (std::size_t i = 0; i < items.size(); ++i) items[i] = item(i);
     const double delta = 1.0 - options.confidence;
-
+    const std::span<const double> belief = options.start_probability;
     automation_certificates out;
     if (!options.groups.empty()) {
-        std::vector<std::vector<detail::ranked_item>> members(options.group_count);
-        for (std::size_t i = 0; i < items.size(); ++i) members[options.groups[i]].push_back(items[i]);
-        for (auto& group : members)
-            out.groups.push_back(detail::certify(std::move(group), options, delta / static_cast<double>(options.group_count)));
+        struct members {
+            std::vector<double> score, belief;
+            std::vector<std::uint8_t> error;
+        };
+        std::vector<members> groups(options.group_count);
+        for (std::size_t i = 0; i < score.size(); ++i) {
+            members& group = groups[options.groups[i]];
+            group.score.push_back(score[i]);
+            group.error.push_back(error[i]);
+            if (!belief.empty()) group.belief.push_back(belief[i]);
+        }
+        for (const members& group : groups)
+            out.groups.push_back(detail::certify(group.score, group.belief, group.error, options,
+                                                 delta / static_cast<double>(options.group_count)));
     }
-    static_cast<certified_threshold&>(out) = detail::certify(std::move(items), options, delta);
+    static_cast<certified_threshold&>(out) = detail::certify(score, belief, error, options, delta);
     return out;
+}
+
+OPSPILOT_INLINE std::string statement(const certified_threshold& t) {
+    const std::string claim =
+        fmt::format("a risk of at most {:.4g} % with confidence {:.6g} %", 100 * t.max_risk, 100 * t.confidence);
+    if (t.sufficient)
+        return fmt::format("Certified above {:.6g}: {}, {} errors among {} of {} items, upper bound {:.4g} %.", *t.value, claim,
+                           t.errors, t.automated, t.n, 100 * t.risk_upper);
+    if (t.n < t.needed + 1)
+        return fmt::format("Insufficient: {} items without an error and one below them needed for {}, {} given.", t.needed, claim,
+                           t.n);
+    if (t.reason == "ties")
+        return fmt::format("Insufficient: too few distinct scores; no line has {} items above it that prove {}.", t.needed,
+                           claim);
+    if (t.steps.empty())
+        return fmt::format("Insufficient: the start at {} tolerated errors needs more than the {} items given.", t.start_errors,
+                           t.n);
+    return fmt::format("Insufficient: {} errors among the best {} items, at most {} prove {}.", t.steps.back().errors,
+                       t.steps.back().tested, t.steps.back().tolerated, claim);
 }
 
 OPSPILOT_INLINE result<naive_threshold_result> naive_threshold(std::span<const double> score, std::span<const std::uint8_t> error,
                                                                double max_risk) {
     OPSPILOT_CHECK(check_labelled(score, error));
     OPSPILOT_CHECK(check_open_unit(max_risk, "max_risk"));
-    std::vector<detail::ranked_item> items(score.size());
-    for (std::size_t i = 0; i < items.size(); ++i) items[i] = {score[i], 1.0, error[i]};
-    detail::sort_best_first(items);
-    const std::vector<detail::tie_block> blocks = detail::tie_blocks(items);
+    const std::vector<detail::tie_block> blocks = detail::tie_blocks(score, {}, error);
     naive_threshold_result out;
-    out.n = items.size();
+    out.n = score.size();
     for (std::size_t i = blocks.size(); i-- > 0;) {
         const std::uint64_t count = blocks[i].above + blocks[i].size;
         const std::uint64_t errors = blocks[i].above_errors + blocks[i].errors;
@@ -283,6 +311,14 @@ OPSPILOT_INLINE result<certified_recall> recall_floor(std::span<const double> sc
     const auto flagged = std::count_if(score.begin(), score.end(), [&](double s) { return s >= *out.value; });
     out.flagged = static_cast<double>(flagged) / static_cast<double>(out.n);
     return out;
+}
+
+OPSPILOT_INLINE std::string statement(const certified_recall& r) {
+    if (!r.sufficient) return fmt::format("Insufficient: {} positives needed, {} given.", r.needed, r.positives);
+    return fmt::format(
+        "Certified from {:.6g} on: a recall of at least {:.4g} % with confidence {:.6g} %; {} of {} positives lie "
+        "below, {} may.",
+        *r.value, 100 * r.min_recall, 100 * r.confidence, r.misses, r.positives, r.misses_allowed);
 }
 
 }  // namespace opspilot

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -101,6 +102,9 @@ struct automation_certificates : certified_threshold {
                                                                                 std::span<const std::uint8_t> error,
                                                                                 const threshold_options& options);
 
+/// One sentence for people: what is certified, or what was missing ("Insufficient: 59 items without an error needed, 20 given").
+[[nodiscard]] OPSPILOT_API std::string statement(const certified_threshold& t);
+
 /// The threshold a plain reading of the data suggests: the lowest whose observed risk is at most `max_risk`. NOT certified:
 /// it exceeds the risk in 38-60 % of cases. For comparison in reports only.
 struct naive_threshold_result {
@@ -131,6 +135,9 @@ struct certified_recall {
 [[nodiscard]] OPSPILOT_API result<certified_recall> recall_floor(std::span<const double> score,
                                                                  std::span<const std::uint8_t> label, double min_recall,
                                                                  double confidence = 0.95);
+
+/// One sentence for people: what is certified, or what was missing ("Insufficient: 99 positives needed, 60 given").
+[[nodiscard]] OPSPILOT_API std::string statement(const certified_recall& r);
 
 }  // namespace opspilot
 

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <cstring>
+#include <limits>
 
 #include "opspilot/data/arrow.hpp"
 #include "opspilot/data/detail/arrow_source.hpp"
@@ -193,6 +196,7 @@ private:
             from.cached = from.entries.length <= 4 * array.length + 64;
             reader.codes_.assign(from.cached ? static_cast<std::size_t>(from.entries.length) : 0, no_code);
         }
+        if (read_plain_column(table_access::at(out, index), f, from.values, array, out.rows())) return {};
         for (std::int64_t row = 0; row < array.length; ++row) {
             if (read_plain_cell(table_access::at(out, index), f, from, array.offset + row,
                                 out.rows() + static_cast<std::size_t>(row)))
@@ -203,6 +207,39 @@ private:
             return done;
         }
         return {};
+    }
+
+    /// Numbers of which every one is given, finite and in bounds, all at once. False: the cells must be looked at one by one.
+    static bool read_plain_column(column& c, const field& f, const detail::arrow_view& from, const ArrowArray& rows,
+                                  std::size_t slot) noexcept {
+        if (f.type != field_type::number || f.max_age_us != 0 || from.validity != nullptr) return false;
+        const auto count = static_cast<std::size_t>(rows.length);
+        const bool plain =
+            from.format.layout == detail::arrow_layout::float64   ? copy_plain<double>(c, f, from, rows.offset, count, slot)
+            : from.format.layout == detail::arrow_layout::float32 ? copy_plain<float>(c, f, from, rows.offset, count, slot)
+                                                                  : false;
+        if (!plain) return false;
+        std::fill_n(c.state.begin() + static_cast<std::ptrdiff_t>(slot), count, cell_state::present);
+        std::fill_n(c.valued.begin() + static_cast<std::ptrdiff_t>(slot), count, std::uint8_t{1});
+        return true;
+    }
+
+    template <class T>
+    static bool copy_plain(column& c, const field& f, const detail::arrow_view& from, std::int64_t first, std::size_t count,
+                           std::size_t slot) noexcept {
+        const double least = f.min.value_or(std::numeric_limits<double>::lowest());
+        const double most = f.max.value_or(std::numeric_limits<double>::max());
+        const char* const values =
+            static_cast<const char*>(from.values) + static_cast<std::size_t>(from.offset + first) * sizeof(T);
+        double* const out = c.numbers.data() + slot;
+        unsigned outside = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            T value;
+            std::memcpy(&value, values + i * sizeof(T), sizeof(T));
+            out[i] = static_cast<double>(value);
+            outside |= static_cast<unsigned>(!(out[i] >= least && out[i] <= most));  // as infinities and NaN are
+        }
+        return outside == 0;
     }
 
     /// The many cells that need no second look: given, in bounds, never stale. False: `read_cell` must look.

@@ -49,7 +49,8 @@ inline constexpr std::array<std::string_view, 11> known_parts{
 inline bool is_known_part(std::string_view name) noexcept {
     for (const std::string_view known : known_parts)
         if (name == known) return true;
-    return name.starts_with("rank/") || (name.starts_with("policy/") && name.ends_with(".json")) || name.starts_with("docs/");
+    return name.starts_with("rank/") || name.starts_with("docs/") ||
+           ((name.starts_with("policy/") || name.starts_with("tables/")) && name.ends_with(".json"));
 }
 
 inline result<std::string_view> required_part(const bundle::impl& b, std::string_view name) {
@@ -143,18 +144,29 @@ inline status with_part(const bundle::impl& b, std::string_view name, Step&& ste
     return {};
 }
 
+inline status read_tables(bundle::impl& b) {
+    constexpr std::string_view folder = "tables/", suffix = ".json";
+    std::vector<lookup_tables::document> documents;
+    for (const auto& [name, part] : b.parts.parts)
+        if (name.starts_with(folder))
+            documents.push_back(
+                {std::string(name.substr(folder.size(), name.size() - folder.size() - suffix.size())), part.content});
+    OPSPILOT_TRY(b.tables, lookup_tables::read(documents));
+    return {};
+}
+
 inline status compile_policies(bundle::impl& b) {
     std::vector<policy_set::document> documents;
     for (const auto& [name, part] : b.parts.parts)
         if (name.starts_with("policy/")) documents.push_back({std::string(name), part.content});
-    OPSPILOT_TRY(b.policy, policy_set::compile(documents, b.schema, b.strings));
+    OPSPILOT_TRY(b.policy, policy_set::compile(documents, b.schema, b.strings, nullptr, policy_review::rules, b.tables));
     for (const policy_set::test_result& test : b.policy.run_tests())
         if (!test.passed)
             return error{error_kind::policy, "policy.test_failed", test.message,
                          fmt::format("part '{}' /tests/{}", test.document, test.index), ""};
     return with_part(b, "baseline.json", [&](std::string_view text) -> status {
         const std::array<policy_set::document, 1> only{{{"baseline.json", text}}};
-        OPSPILOT_TRY(b.baseline, policy_set::compile(only, b.schema, b.strings));
+        OPSPILOT_TRY(b.baseline, policy_set::compile(only, b.schema, b.strings, nullptr, policy_review::rules, b.tables));
         return {};
     });
 }
@@ -174,14 +186,18 @@ inline status compile_models(bundle::impl& b) {
     });
 }
 
-/// The automation thresholds as decisions use them. One that was certified for other models certifies nothing.
+/// The automation thresholds as decisions use them. One that was certified for other models, or behind another calibrator,
+/// certifies nothing.
 inline void draw_lines(bundle::impl& b) {
     if (!b.confidence) return;
     for (const threshold& t : b.confidence->thresholds) {
         if (t.scope != "auto") continue;
         const bool own = !b.model_fingerprint.empty() && t.certificate.model_fingerprint == b.model_fingerprint;
+        const bool own_scale = b.confidence->is_calibrator_of(t.certificate);
         b.lines.push_back({.kind = t.kind.empty() ? no_code : b.strings.insert(t.kind),
-                           .certified = own && t.value.has_value(),
+                           .certified = own && own_scale && t.value.has_value(),
+                           .foreign_model = !own,
+                           .foreign_calibrator = !own_scale,
                            .value = t.value.value_or(0),
                            .created_at_us = t.certificate.created_at_us,
                            .expires_at_us = t.certificate.expires_at_us});
@@ -205,6 +221,7 @@ inline status compile_bundle(bundle::impl& b) {
     b.catalogue.reset(b.schema, role::action);
     OPSPILOT_CHECK(with_part(b, "catalogue.json", [&](std::string_view text) { return read_catalogue(b, text); }));
     OPSPILOT_CHECK(compile_models(b));
+    OPSPILOT_CHECK(read_tables(b));
     OPSPILOT_CHECK(compile_policies(b));
     OPSPILOT_CHECK(with_part(b, "candidates.json", [&](std::string_view text) -> status {
         OPSPILOT_TRY(b.generate, generator::parse(text, b.schema, b.catalogue));
@@ -240,8 +257,8 @@ inline status compile_bundle(bundle::impl& b) {
 
 inline result<std::shared_ptr<const bundle>> open_bundle(std::string packed) {
     auto state = std::make_unique<bundle::impl>();
-    state->packed = std::move(packed);
-    OPSPILOT_TRY(state->parts, open_container(state->packed));
+    state->packed = std::make_shared<const std::string>(std::move(packed));
+    OPSPILOT_TRY(state->parts, open_container(*state->packed));
     state->identity = state->parts.fingerprint;
     OPSPILOT_CHECK(compile_bundle(*state));
     return std::shared_ptr<const bundle>(std::make_shared<bundle>(std::move(state)));
@@ -301,9 +318,8 @@ OPSPILOT_INLINE const decision_limits& bundle::limits() const noexcept { return 
 OPSPILOT_INLINE const opspilot::schema& bundle::schema() const noexcept { return state_->schema; }
 OPSPILOT_INLINE const table& bundle::catalogue() const noexcept { return state_->catalogue; }
 OPSPILOT_INLINE const dictionary& bundle::strings() const noexcept { return state_->strings; }
-OPSPILOT_INLINE std::string_view bundle::packed() const noexcept {
-    return state_->origin ? state_->origin->packed() : std::string_view(state_->packed);
-}
+OPSPILOT_INLINE std::string_view bundle::packed() const noexcept { return *state_->packed; }
+OPSPILOT_INLINE bool bundle::published() const noexcept { return state_->origin != nullptr; }
 OPSPILOT_INLINE std::string_view bundle::part(std::string_view name) const noexcept {
     const auto found = state_->parts.parts.find(name);
     return found == state_->parts.parts.end() ? std::string_view{} : found->second.content;

@@ -60,7 +60,7 @@ public:
     [[nodiscard]] static result<std::string> build(const part_map& parts);
 
     /// This bundle with other policies: checked, compiled and tested by the documents' own tests; ready to be swapped in. Models,
-    /// calibration and catalogue are shared, so it takes the time of the documents alone. Rules of the bundle's client layer
+    /// calibration, catalogue and tables stay, so it takes the time of the documents alone. Rules of the bundle's client layer
     /// stand before an overlay's, its business layer below. `findings` as `policy_set::compile`, of
     /// rules by themselves (`policy_review::rules`).
     /// Errors: kind policy, as `policy_set::compile`; policy.test_failed; policy.overlay_layer; policy.duplicate_rule and
@@ -68,12 +68,13 @@ public:
     [[nodiscard]] result<std::shared_ptr<const bundle>> with(const policy_change& change,
                                                              std::vector<policy_finding>* findings = nullptr) const;
 
-    /// A document that decides: a layer of the bundle's policy, or of one client's.
+    /// A document that decides: a layer of the bundle's policy, or of one client's, or a table that conditions may look into
+    /// (layer "table").
     struct layer_info {
         std::string_view layer, document, version, sha256;
         std::string_view client;  ///< "" for all clients
     };
-    /// In the order in which they decide, overlays by client. Views live as long as the bundle.
+    /// In the order in which they decide, overlays by client; tables last. Views live as long as the bundle.
     [[nodiscard]] std::vector<layer_info> layers() const;
 
     [[nodiscard]] const std::string& fingerprint() const noexcept;  ///< SHA-256 hex of the bundle as it was packed
@@ -85,7 +86,13 @@ public:
     [[nodiscard]] const opspilot::schema& schema() const noexcept;
     [[nodiscard]] const table& catalogue() const noexcept;
     [[nodiscard]] const dictionary& strings() const noexcept;
-    [[nodiscard]] std::string_view packed() const noexcept;                     ///< the bytes it was loaded from
+    /// The bytes it was loaded from. What `with` changed is not in them: see `published`.
+    [[nodiscard]] std::string_view packed() const noexcept;
+    /// Whether its policies are others than those of `packed` and `part`: it came from `with`.
+    [[nodiscard]] bool published() const noexcept;
+    /// The parts with the policies that decide now, for `build`, which makes a bundle of them that needs no publication.
+    /// Errors: usage.overlays where clients have rules of their own, for which a bundle has no place.
+    [[nodiscard]] result<part_map> parts_in_force() const;
     [[nodiscard]] std::string_view part(std::string_view name) const noexcept;  ///< content of a part, "" when absent
     [[nodiscard]] std::size_t golden_rows() const noexcept;
     [[nodiscard]] std::span<const std::string> stage_names() const noexcept;  ///< of the ranking, in order; none: no models

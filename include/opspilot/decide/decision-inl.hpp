@@ -4,8 +4,13 @@
 #include <array>
 #include <limits>
 
+#include "opspilot/audit/detail/line_writer.hpp"
+#include "opspilot/audit/detail/record_clauses.hpp"
+#include "opspilot/audit/detail/record_explanation.hpp"
 #include "opspilot/decide/decision.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
+#include "opspilot/decide/detail/reasons.hpp"
+#include "opspilot/decide/detail/recorded.hpp"
 
 namespace opspilot {
 
@@ -25,10 +30,20 @@ OPSPILOT_INLINE const version_set& decision::versions() const noexcept {
     return versions_ != nullptr ? *versions_ : none;
 }
 
+OPSPILOT_INLINE reason candidate_reasons::operator[](std::size_t i) const noexcept {
+    return detail::reason_of(*base_, own_, hits_[i]);
+}
+
 OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) const {
     constexpr std::size_t most = 64;
     std::array<record_candidate, most> best;
     const std::size_t listed = std::min({top, most, ranked.size()});
+    // Kept by the thread: a decision may be written by several at once, and none of them shall allocate.
+    static thread_local std::vector<reason> shown;
+    shown.clear();
+    for (std::size_t i = 0; i < listed; ++i)
+        for (const reason& r : reasons_of(ranked[i])) shown.push_back(r);
+    std::span<const reason> unused(shown);
     for (std::size_t i = 0; i < listed; ++i) {
         const ranked_candidate& c = ranked[i];
         best[i] = {.action = c.action,
@@ -36,7 +51,8 @@ OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) c
                    .probability = c.probability,
                    .verdict = name(c.decided),
                    .allowed = c.allowed,
-                   .reasons = reasons_of(c)};
+                   .reasons = unused.first(c.reasons)};
+        unused = unused.subspan(c.reasons);
     }
     std::array<std::string_view, 1> degraded{name(rung)};
     const version_set& v = versions();
@@ -67,31 +83,23 @@ OPSPILOT_INLINE void decision::write_record(std::string& out, std::size_t top) c
     r.reasons = reasons;
     r.candidates = ranked.size();
     r.ranked = std::span(best).first(listed);
-    record_explanation e;
-    std::array<record_explanation::part, decision_explanation::listed> parts;
-    if (explanation.asked) {
-        e.action = explanation.action;
-        e.missing = explanation.missing;
-        if (e.missing.empty()) {
-            const score_explanation& made = explanation.of_score;
-            e.stage = made.stage;
-            e.method = made.method;
-            e.score = made.score;
-            e.base = made.base;
-            e.others = made.others;
-            std::size_t named = 0;
-            for (const score_part& part : made.parts) {
-                if (part.personal)
-                    e.others += part.contribution;
-                else
-                    parts[named++] = {part.feature, part.contribution};
-            }
-            e.contributions = std::span(parts).first(named);
-        }
-        r.explanation = &e;
-    }
+    const detail::recorded_explanation score(explanation);
+    const detail::recorded_clauses rules(clauses);
+    if (explanation.asked) r.explanation = &score.view();
+    if (clauses.asked) r.clauses = &rules.view();
     r.fields = task_json_;
     write_json(r, out);
+}
+
+OPSPILOT_INLINE void decision::write_explanation(std::string& out) const {
+    detail::line_writer line(out);
+    line.open('{');
+    line.key("decision"), line.text(id);
+    line.key("verdict"), line.text(name(verdict));
+    line.key("action"), line.text(action);
+    if (explanation.asked) detail::write_explanation(line, detail::recorded_explanation(explanation).view());
+    if (clauses.asked) detail::write_clauses(line, detail::recorded_clauses(clauses).view());
+    line.close('}');
 }
 
 }  // namespace opspilot

@@ -4,10 +4,12 @@
 
 #include <array>
 #include <cmath>
+#include <memory>
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/decide/bundle.hpp"
 #include "opspilot/decide/detail/bundle_state.hpp"
+#include "opspilot/decide/engine.hpp"
 
 namespace opspilot {
 
@@ -44,10 +46,13 @@ inline json describe_thresholds(const bundle::impl& b) {
                        {"needed", c.needed},
                        {"coverage", c.coverage},
                        {"risk_upper", c.risk_upper},
+                       {"level", c.level},
                        {"sampling_unit", c.sampling_unit},
                        {"not_covered", c.not_covered},
                        {"expires_at", c.expires_at_us},
-                       {"for_these_models", c.model_fingerprint == b.model_fingerprint}});
+                       {"for_these_models", c.model_fingerprint == b.model_fingerprint},
+                       {"for_this_calibrator", b.confidence->is_calibrator_of(c)},
+                       {"statement", c.statement(t.value.has_value())}});
     }
     return out;
 }
@@ -85,7 +90,56 @@ inline json describe_stages(const pipeline& ranking) {
     return out;
 }
 
+inline json describe_tables(const lookup_tables& tables) {
+    json out = json::array();
+    for (const lookup_tables::info& t : tables.list())
+        out.push_back({{"name", t.name}, {"version", t.version}, {"key", t.key}, {"value", t.value}, {"rows", t.rows}});
+    return out;
+}
+
+inline json describe_layers(const engine& e) {
+    json out = json::array();
+    for (const engine::live_layer& d : e.layers())
+        out.push_back({{"layer", d.layer},
+                       {"document", d.document},
+                       {"version", d.version},
+                       {"sha256", d.sha256},
+                       {"client", d.client.empty() ? json(nullptr) : json(d.client)},
+                       {"published_us", d.published_us}});
+    return out;
+}
+
+inline json describe_shadow(const shadow_report& r) {
+    json verdicts = json::object(), examples = json::array();
+    for (std::size_t live = 0; live < r.verdicts.size(); ++live)
+        for (std::size_t other = 0; other < r.verdicts[live].size(); ++other)
+            if (r.verdicts[live][other] != 0)
+                verdicts[fmt::format("{} -> {}", name(static_cast<verdict>(live)), name(static_cast<verdict>(other)))] =
+                    r.verdicts[live][other];
+    for (const shadow_report::example& x : r.examples)
+        examples.push_back({{"decision", x.decision},
+                            {"task", x.task},
+                            {"verdict", {name(x.live), name(x.shadow)}},
+                            {"action", {x.live_action, x.shadow_action}},
+                            {"queue", {x.live_queue, x.shadow_queue}}});
+    return {{"running", r.running}, {"policy", r.policy}, {"decided", r.decided}, {"failed", r.failed},  {"changed", r.changed},
+            {"actions", r.actions}, {"queues", r.queues}, {"verdicts", verdicts}, {"examples", examples}};
+}
+
 }  // namespace detail
+
+OPSPILOT_INLINE std::string engine::describe_json() const {
+    using detail::json;
+    static constexpr std::array<const char*, 3> scopes{"none", "auto", "all"};
+    const std::shared_ptr<const bundle> live = current();
+    const json out{{"kind", "engine"},
+                   {"bundle", {{"name", live->name()}, {"version", live->version()}, {"fingerprint", live->fingerprint()}}},
+                   {"policy", live->versions().policy},
+                   {"killed", scopes[static_cast<std::size_t>(killed())]},
+                   {"layers", detail::describe_layers(*this)},
+                   {"shadow", detail::describe_shadow(shadowed())}};
+    return out.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 OPSPILOT_INLINE std::string bundle::describe_json() const {
     using detail::json;
@@ -117,6 +171,7 @@ OPSPILOT_INLINE std::string bundle::describe_json() const {
                    {"thresholds", detail::describe_thresholds(*state_)},
                    {"rules", detail::describe_rules(state_->policy)},
                    {"baseline_rules", state_->baseline ? detail::describe_rules(*state_->baseline) : json::array()},
+                   {"tables", detail::describe_tables(state_->tables)},
                    {"parts", std::move(parts)}};
     return out.dump();
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include "opspilot/audit/detail/outcome_tables.hpp"
@@ -20,6 +21,7 @@
 #include "opspilot/policy/detail/document_tables.hpp"
 #include "opspilot/policy/policy.hpp"
 #include "opspilot/rank/detail/document_tables.hpp"
+#include "opspilot/rank/detail/weight_file.hpp"
 #include "opspilot/rank/generator.hpp"
 #include "opspilot/rank/linear.hpp"
 #include "opspilot/rank/pipeline.hpp"
@@ -28,9 +30,9 @@ namespace opspilot {
 
 namespace detail {
 
-inline constexpr std::array<std::string_view, 15> document_name_list{
-    "bundle",      "schema",  "catalogue", "candidates", "features", "stages",  "linear",  "policy",
-    "calibration", "rollout", "baseline",  "golden",     "decision", "outcome", "criteria"};
+inline constexpr std::array<std::string_view, 18> document_name_list{
+    "bundle", "schema", "catalogue",   "candidates", "features", "stages", "linear",   "text_classifier", "choice_model",
+    "policy", "table",  "calibration", "rollout",    "baseline", "golden", "decision", "outcome",         "criteria"};
 
 /// A table as a part of a document: without the line that names the dialect.
 inline json part_schema(std::span<const document_field> table, std::string_view title) {
@@ -62,6 +64,11 @@ inline void items_of(json& document, const char* key, json items) { document["pr
 inline void put(json& document, const char* key, json value) { document["properties"][key] = std::move(value); }
 /// Something besides its kind that the reader asks of a key.
 inline void also(json& document, const char* key, const json& more) { document["properties"][key].update(more); }
+/// A list of texts, none empty and none twice.
+inline void put_names(json& document, const char* key) {
+    items_of(document, key, {{"type", "string"}, {"minLength", 1}});
+    also(document, key, {{"uniqueItems", true}});
+}
 inline json when_is(const char* key, const json& value, json then) {
     return {{"if", {{"properties", {{key, value}}}, {"required", json::array({key})}}}, {"then", std::move(then)}};
 }
@@ -166,6 +173,37 @@ inline json linear_schema() {
     return out;
 }
 
+/// The JSON header that stands in a file of weights; `kind` is the model's.
+inline json weight_header_schema(std::string_view kind, std::span<const document_field> own, std::string_view title) {
+    const weight_tables tables = weight_document_tables();
+    std::vector<document_field> fields(tables.common.begin(), tables.common.end());
+    fields.insert(fields.end(), own.begin(), own.end());
+    json out = json_schema(fields, title);
+    also(out, "kind", {{"const", kind}});
+    json block = part_schema(tables.block, "block");
+    also(block, "name", {{"minLength", 1}});
+    also(block, "dimension", {{"minimum", 0}, {"maximum", most_buckets}});
+    items_of(out, "blocks", block);
+    also(out, "blocks", {{"maxItems", most_blocks}});
+    put_names(out, "columns");
+    for (const char* count : {"rows", "entries"}) also(out, count, {{"minimum", 0}});
+    return out;
+}
+inline json text_classifier_schema() {
+    json out = weight_header_schema("text_classifier", weight_document_tables().classifier, "the header of a text classifier");
+    put_names(out, "classes");
+    also(out, "classes", {{"minItems", 1}, {"maxItems", most_outputs}});
+    return out;
+}
+inline json choice_model_schema() {
+    json key = part_schema(weight_document_tables().choice_key, "key");
+    put_names(key, "values");
+    also(key, "field", {{"minLength", 1}});
+    json out = weight_header_schema("choice_model", weight_document_tables().choice, "the header of a choice model");
+    items_of(out, "keys", key);
+    return out;
+}
+
 inline json policy_schema(std::string_view title) {
     const policy_tables tables = document_tables();
     json out = json_schema(tables.document, title);
@@ -185,12 +223,58 @@ inline json policy_schema(std::string_view title) {
     return out;
 }
 
+inline json table_schema() {
+    json out = json_schema(lookup_table_fields(), "a document of tables/");
+    const json whole = {{"type", "integer"}}, text = {{"type", "string"}};
+    also(out, "rows",
+         {{"type", {"array", "object"}},
+          {"items", {{"type", "array"}, {"minItems", 2}, {"maxItems", 2}}},
+          {"maxItems", most_table_rows},
+          {"maxProperties", most_table_rows}});
+    json rules = json::array();
+    const auto key_is = [&](const char* type, const json& key, const json& rows) {
+        json then = {{"items", {{"prefixItems", json::array({key})}}}};
+        then.update(rows);
+        rules.push_back(when_is("key", {{"const", type}}, {{"properties", {{"rows", then}}}}));
+    };
+    key_is("string", text, json::object());
+    key_is("int", whole, {{"type", "array"}});
+    key_is("bool", {{"type", "boolean"}}, {{"type", "array"}});
+    const auto value_is = [&](const char* type, const json& value) {
+        const json rows = {{"additionalProperties", value}, {"items", {{"prefixItems", json::array({json(true), value})}}}};
+        rules.push_back(when_is("value", {{"const", type}}, {{"properties", {{"default", value}, {"rows", rows}}}}));
+    };
+    value_is("string", text);
+    value_is("int", whole);
+    value_is("double", {{"type", "number"}});
+    value_is("bool", {{"type", "boolean"}});
+    value_is("list<string>", list_of(text));
+    out["allOf"] = std::move(rules);
+    return out;
+}
+
 inline json calibration_schema() {
     const calibration::tables tables = calibration::fields();
     const json open_unit = {{"exclusiveMinimum", 0}, {"exclusiveMaximum", 1}}, count = {{"minimum", 0}};
     json calibrator = part_schema(tables.calibrator, "calibrator");
-    calibrator["allOf"] = json::array({when_is("kind", {{"const", "platt"}}, {{"required", {"a", "b"}}}),
-                                       when_is("kind", {{"const", "none"}}, {{"properties", {{"a", false}, {"b", false}}}})});
+    json& kinds = calibrator["allOf"] = json::array();
+    for (const json& kind : calibrator["properties"]["kind"]["enum"]) {
+        const auto own = score_calibrator::fields_of(static_cast<calibrator_kind>(kinds.size()));
+        json then{{"properties", json::object()}, {"required", json::array()}};
+        for (const std::string_view key : own) then["required"].push_back(key);
+        for (const document_field& field : tables.calibrator.subspan(2))
+            if (std::find(own.begin(), own.end(), field.name) == own.end()) then["properties"][std::string(field.name)] = false;
+        kinds.push_back(when_is("kind", {{"const", kind}}, std::move(then)));
+    }
+    for (const char* key : {"score", "lower_score", "upper_score"})
+        also(calibrator, key, {{"items", {{"type", "number"}}}, {"minItems", 1}});
+    for (const char* key : {"value", "lower", "upper"})
+        also(calibrator, key, {{"items", {{"type", "number"}, {"minimum", 0}, {"maximum", 1}}}, {"minItems", 1}});
+    for (const char* key : {"t", "spread"}) also(calibrator, key, {{"exclusiveMinimum", 0}});
+    json client = part_schema(score_calibrator::client_fields(), "client");
+    for (json* part : {&calibrator, &client})
+        for (const char* key : {"offset_variance", "slope_variance"}) also(*part, key, {{"minimum", 0}});
+    also(calibrator, "clients", {{"additionalProperties", std::move(client)}});
     json certificate = part_schema(tables.certificate, "certificate");
     for (const char* key : {"n", "automated", "errors", "needed"}) also(certificate, key, count);
     for (const char* key : {"alpha", "delta"}) also(certificate, key, open_unit);
@@ -238,6 +322,20 @@ inline json golden_schema() {
 
 inline json reasons_schema() { return list_of(part_schema(record_reason_table, "reason")); }
 
+inline json clauses_schema() {
+    json clause = part_schema(record_clause_table, "clause");
+    for (const char* key : {"offset", "length"})
+        also(clause, key, {{"minimum", 0}, {"maximum", std::numeric_limits<std::uint32_t>::max()}});
+    items_of(clause, "values", part_schema(record_seen_table, "value"));
+    json rule = part_schema(record_rule_table, "rule");
+    items_of(rule, "clauses", clause);
+    items_of(rule, "change", {{"type", "string"}});
+    json out = part_schema(record_clauses_table, "clauses");
+    also(out, "left_out", {{"minimum", 0}});
+    items_of(out, "rules", rule);
+    return out;
+}
+
 inline json decision_schema() {
     json out = json_schema(record_table, "a decision record");
     also(out, "v", {{"const", 1}});
@@ -256,6 +354,7 @@ inline json decision_schema() {
     let_be_null(part, {"contribution"});
     items_of(explanation, "contributions", part);
     also(out, "explanation", explanation);
+    also(out, "clauses", clauses_schema());
     return out;
 }
 
@@ -276,7 +375,10 @@ inline json document_schema_tree(std::string_view name) {
     if (name == "features") return json::parse(feature_json_schema());
     if (name == "stages") return stages_schema();
     if (name == "linear") return linear_schema();
+    if (name == "text_classifier") return text_classifier_schema();
+    if (name == "choice_model") return choice_model_schema();
     if (name == "policy") return policy_schema("a document of policy/");
+    if (name == "table") return table_schema();
     if (name == "calibration") return calibration_schema();
     if (name == "rollout") return json_schema(bundle_document_tables().rollout, "rollout.json");
     if (name == "baseline") return policy_schema("baseline.json");

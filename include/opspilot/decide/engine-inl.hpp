@@ -119,7 +119,7 @@ OPSPILOT_INLINE status engine::swap_signed(std::shared_ptr<const bundle> b, std:
     const std::lock_guard one_at_a_time(state_->publishing);
     OPSPILOT_CHECK(detail::needs_trust(*state_));
     OPSPILOT_TRY(const bundle_release::opened signed_one, bundle_release::open(envelope, state_->trusted));
-    if (signed_one.release.fingerprint != b->fingerprint() || b->state().origin != nullptr)
+    if (signed_one.release.fingerprint != b->fingerprint() || b->published())
         return error{error_kind::bundle, "signature.other_bundle", "what is signed is another bundle", "/fingerprint",
                      "give the envelope that was made for this bundle"};
     OPSPILOT_CHECK(detail::check_fresh(signed_one.release.sequence, state_->bundle_sequence, error_kind::bundle));
@@ -205,6 +205,22 @@ inline void follow(const Engine& state, workspace::impl& ws) {
 
 namespace detail {
 
+template <class Engine>
+inline circumstances circumstances_of(const decide_options& options, Engine& state) {
+    return {.widest = options.widest,
+            .staged = options.staged,
+            .killed = state.killed.load(std::memory_order_acquire),
+            .explain = options.explain,
+            .clauses = options.clauses || !options.about.empty(),
+            .about = options.about,
+            .limits = &state.limits};
+}
+
+/// The same for a decision that nobody reads and nothing counts.
+inline circumstances unseen(const circumstances& now) {
+    return {.widest = now.widest, .staged = now.staged, .killed = now.killed};
+}
+
 /// A workspace that decides with the shadow's bundle.
 inline workspace::impl& shadow_workspace(workspace::impl& ws) {
     if (!ws.shadow_scratch) ws.shadow_scratch = std::make_unique<workspace>();
@@ -270,11 +286,7 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
     const detail::call_inputs inputs{.tasks = task, .candidates = candidates, .now_us = now_us};
-    detail::circumstances now{.widest = options.widest,
-                              .staged = options.staged,
-                              .killed = killed(),
-                              .explain = options.explain,
-                              .limits = &state_->limits};
+    const detail::circumstances now = detail::circumstances_of(options, *state_);
     status done = detail::decide_one(ws.bound, inputs, ws, now, out);
     if (!done) {
         ws.counted->refuse(done.error().kind);
@@ -282,9 +294,7 @@ OPSPILOT_INLINE status engine::decide(const table_source& task, const table_sour
     }
     ws.counted->count(out);
     if (ws.shadow != nullptr) {
-        now.limits = nullptr;
-        now.explain = false;
-        detail::decide_in_shadow(ws, inputs, now, out);
+        detail::decide_in_shadow(ws, inputs, detail::unseen(now), out);
     }
     return done;
 }
@@ -295,11 +305,7 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
     workspace::impl& ws = *scratch.state;
     detail::follow(*state_, ws);
     const detail::call_inputs inputs{.tasks = tasks, .candidates = candidates, .now_us = now_us};
-    detail::circumstances now{.widest = options.widest,
-                              .staged = options.staged,
-                              .killed = killed(),
-                              .explain = options.explain,
-                              .limits = &state_->limits};
+    const detail::circumstances now = detail::circumstances_of(options, *state_);
     std::vector<detail::shadow_outline> live;
     status done = detail::decide_many(ws.bound, inputs, ws, now, [&](std::size_t t, const decision& d) {
         ws.counted->count(d);
@@ -308,9 +314,7 @@ OPSPILOT_INLINE status engine::decide_batch(const table_source& tasks, const tab
     });
     if (!done) ws.counted->refuse(done.error().kind);
     if (done && ws.shadow != nullptr) {
-        now.limits = nullptr;
-        now.explain = false;
-        detail::decide_in_shadow(ws, inputs, now, live);
+        detail::decide_in_shadow(ws, inputs, detail::unseen(now), live);
     }
     return done;
 }

@@ -35,9 +35,11 @@ public:
 
 /// What may differ from decision to decision.
 struct decide_options {
-    rung widest = rung::full;  ///< do not climb above this rung
-    bool staged = true;        ///< false: ignore the rollout stage (golden rows, what-if)
-    bool explain = false;      ///< fill `decision::explanation`
+    rung widest = rung::full;     ///< do not climb above this rung
+    bool staged = true;           ///< false: ignore the rollout stage (golden rows, what-if)
+    bool explain = false;         ///< fill `decision::explanation`
+    bool clauses = false;         ///< fill `decision::clauses`: allocates, and takes some milliseconds where many rules act
+    std::string_view about = {};  ///< id of the one candidate whose rules are meant, which asks for `clauses`, too; borrowed
 };
 
 /// Scope of a kill switch: nothing, automation only, or every machine answer.
@@ -149,6 +151,8 @@ public:
         std::int64_t published_us = 0;
     };
     [[nodiscard]] std::vector<live_layer> layers() const;
+    /// The bundle that decides now, the kill switch, `layers` and `shadowed`, as one JSON object.
+    [[nodiscard]] std::string describe_json() const;
 
 private:
     struct impl;

@@ -44,7 +44,7 @@ inline result<std::shared_ptr<const client_overlay>> compile_overlay(bundle::imp
     made->client = given.client;
     const std::string name = fmt::format("overlay of {}", given.client);
     const policy_set::document only{name, *given.document};
-    OPSPILOT_TRY(made->rules, policy_set::compile({&only, 1}, b.schema, b.strings, findings, policy_review::rules));
+    OPSPILOT_TRY(made->rules, policy_set::compile({&only, 1}, b.schema, b.strings, findings, policy_review::rules, b.tables));
     for (const policy_set::document_info& d : made->rules.documents())
         if (d.layer != "client")
             return error{error_kind::policy, "policy.overlay_layer",
@@ -71,41 +71,11 @@ inline sha256_digest identity_of(const bundle::impl& b) {
 
 OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::with(const policy_change& change,
                                                                    std::vector<policy_finding>* findings) const {
-    auto made = std::make_unique<impl>();
-    // Everything but the policies is shared or copied as it is; the text that the parts stand in stays with its owner.
-    made->origin = state_->origin ? state_->origin : shared_from_this();
-    {
-        const impl& from = *state_;
-        made->parts = from.parts;
-        made->fingerprint = from.fingerprint;
-        made->name = from.name;
-        made->version = from.version;
-        made->region = from.region;
-        made->versions = from.versions;
-        made->limits = from.limits;
-        made->schema = from.schema;
-        made->strings = from.strings;
-        made->catalogue = from.catalogue;
-        made->row_of_id = from.row_of_id;
-        made->plan = from.plan;
-        made->prepared = from.prepared;
-        made->ranking = from.ranking;
-        made->generate = from.generate;
-        made->policy = from.policy;
-        made->baseline = from.baseline;
-        made->policy_ready = from.policy_ready;
-        made->baseline_ready = from.baseline_ready;
-        made->overlays = from.overlays;
-        made->confidence = from.confidence;
-        made->lines = from.lines;
-        made->kind_field = from.kind_field;
-        made->model_fingerprint = from.model_fingerprint;
-        made->stage = from.stage;
-        made->golden_rows = from.golden_rows;
-    }
+    auto made = std::make_unique<impl>(*state_);
+    if (made->origin == nullptr) made->origin = shared_from_this();
     if (change.policy) {
-        OPSPILOT_TRY(made->policy,
-                     policy_set::compile(*change.policy, made->schema, made->strings, findings, policy_review::rules));
+        OPSPILOT_TRY(made->policy, policy_set::compile(*change.policy, made->schema, made->strings, findings,
+                                                       policy_review::rules, made->tables));
         OPSPILOT_CHECK(detail::check_policy_tests(made->policy, "document"));
         made->versions.policy = made->policy.fingerprint();
     }
@@ -135,6 +105,32 @@ OPSPILOT_INLINE result<std::shared_ptr<const bundle>> bundle::with(const policy_
     return std::shared_ptr<const bundle>(std::make_shared<bundle>(std::move(made)));
 }
 
+OPSPILOT_INLINE result<part_map> bundle::parts_in_force() const {
+    if (!state_->overlays.empty())
+        return error{error_kind::usage, "usage.overlays",
+                     fmt::format("{} of clients, for which a bundle has no place",
+                                 state_->overlays.size() == 1 ? "there is an overlay" : "there are overlays"),
+                     fmt::format("client {}", quote(state_->overlays.begin()->second->client)),
+                     "take the overlays away, save, and publish them again"};
+    constexpr std::string_view folder = "policy/", suffix = ".json";
+    part_map out;
+    for (const auto& [name, part] : state_->parts.parts)
+        if (!published() || !name.starts_with(folder)) out.emplace(name, part.content);
+    if (!published()) return out;
+    for (const policy_set::document_info& d : state_->policy.documents()) {
+        // Documents that a host published may be called anything.
+        std::string stem(d.name.starts_with(folder) ? d.name.substr(folder.size()) : d.name);
+        if (stem.ends_with(suffix)) stem.resize(stem.size() - suffix.size());
+        for (char& c : stem)
+            if (c == '/' || c == '\\' || static_cast<unsigned char>(c) < 0x20) c = '_';
+        if (stem.empty() || stem == "." || stem == "..") stem = d.layer;
+        std::string name = fmt::format("{}{}{}", folder, stem, suffix);
+        for (int again = 2; out.contains(name); ++again) name = fmt::format("{}{} {}{}", folder, stem, again, suffix);
+        out.emplace(std::move(name), d.text);
+    }
+    return out;
+}
+
 OPSPILOT_INLINE std::vector<bundle::layer_info> bundle::layers() const {
     std::vector<layer_info> out;
     const auto add = [&](const policy_set& policy, std::string_view client) {
@@ -146,6 +142,7 @@ OPSPILOT_INLINE std::vector<bundle::layer_info> bundle::layers() const {
     for (const auto& [code, overlay] : state_->overlays) add(overlay->rules, overlay->client);
     std::sort(out.begin() + static_cast<std::ptrdiff_t>(own), out.end(),
               [](const layer_info& a, const layer_info& b) { return a.client < b.client; });
+    for (const lookup_tables::info& t : state_->tables.list()) out.push_back({"table", t.name, t.version, t.sha256, {}});
     return out;
 }
 

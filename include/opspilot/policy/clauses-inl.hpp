@@ -51,7 +51,7 @@ public:
     clause_reader(const policy_set::impl& set, const policy_rule& rule, const frame& f, std::size_t candidate,
                   policy_workspace& scratch, std::span<const schema::path> hidden)
         : set_(set), f_(f), candidate_(candidate), scratch_(scratch), hidden_(hidden) {
-        usable_ = !cel::detail::read_condition(rule.when, set.fields, c_);
+        usable_ = !cel::detail::read_condition(rule.when, set.fields, set.tables.state, c_);
     }
 
     rule_explanation explain(bool acts_when_false) {
@@ -81,13 +81,16 @@ private:
             return known->second;
         cel::detail::checked part;
         outcome found = outcome::failed;
-        if (known_.size() < most_evaluations && !cel::detail::read_condition(c_.ast.text_of(n), set_.fields, part)) {
+        if (known_.size() < most_evaluations &&
+            !cel::detail::read_condition(c_.ast.text_of(n), set_.fields, set_.tables.state, part)) {
             const cel::detail::program p = cel::detail::lower(part, {}, nullptr, true);
             const cel::value v = run_condition(p, f_, scratch_, candidate_);
             found = v.is_true() ? outcome::yes : v.is_false() ? outcome::no : outcome::failed;
             if (problem != nullptr && v.failed()) {
                 *problem = std::string(cel::text_of(v.why()));
-                if (!v.error_subject().empty()) *problem += fmt::format(": {}", quote(v.error_subject()));
+                // What is wrong with a format is a piece of the text itself.
+                if (!v.error_subject().empty() && (v.why() == cel::fault::missing_field || !reads_hidden(n)))
+                    *problem += fmt::format(": {}", quote(v.error_subject()));
             }
         }
         known_.emplace_back(n, found);
@@ -161,11 +164,18 @@ private:
         return (p.where == role::candidate && f_.pairs == nullptr) || !f_.get(p, candidate_).has_value();
     }
     [[nodiscard]] const field& field_of(schema::path p) const noexcept { return set_.fields.fields(p.where)[p.index]; }
-    [[nodiscard]] std::string shown(schema::path p) const {
-        const field& about = field_of(p);
-        if (about.pii > pii_class::pseudonymous) return fmt::format("({})", name(about.pii));
+    [[nodiscard]] bool personal(schema::path p) const noexcept { return field_of(p).pii > pii_class::pseudonymous; }
+    [[nodiscard]] bool redacted(schema::path p) const {
         const auto same = [&](schema::path h) { return h.where == p.where && h.index == p.index; };
-        if (std::any_of(hidden_.begin(), hidden_.end(), same)) return "(redacted)";
+        return std::any_of(hidden_.begin(), hidden_.end(), same);
+    }
+    [[nodiscard]] bool reads_hidden(index n) const {
+        const std::vector<schema::path> read = fields_of(n);
+        return std::any_of(read.begin(), read.end(), [&](schema::path p) { return personal(p) || redacted(p); });
+    }
+    [[nodiscard]] std::string shown(schema::path p) const {
+        if (personal(p)) return fmt::format("({})", name(field_of(p).pii));
+        if (redacted(p)) return "(redacted)";
         return missing(p) ? "(missing)" : shown_cell(f_.get(p, candidate_), *f_.strings);
     }
 
@@ -234,6 +244,15 @@ private:
 };
 
 }  // namespace detail
+
+OPSPILOT_INLINE std::string_view name(policy_clause::outcome o) noexcept {
+    switch (o) {
+        case policy_clause::outcome::no: return "false";
+        case policy_clause::outcome::yes: return "true";
+        case policy_clause::outcome::failed: break;
+    }
+    return "error";
+}
 
 OPSPILOT_INLINE rule_explanation explain_rule(const policy_set& set, std::uint32_t r, const frame& f, std::size_t candidate,
                                               policy_workspace& scratch, std::span<const schema::path> hidden) {

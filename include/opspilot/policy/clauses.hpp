@@ -30,6 +30,9 @@ struct policy_clause {
     std::vector<seen> values;
 };
 
+/// "false", "true" or "error".
+[[nodiscard]] OPSPILOT_API std::string_view name(policy_clause::outcome o) noexcept;
+
 /// Why a rule does to a candidate what it does.
 struct rule_explanation {
     std::vector<policy_clause> clauses;  ///< those that decided, as they stand in the condition

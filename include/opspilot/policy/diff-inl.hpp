@@ -48,10 +48,10 @@ inline void rule_texts(std::span<const policy_set::document> documents, std::map
 
 /// Compiles one side; errors say which.
 inline result<policy_set> compile_side(std::string_view side, std::span<const policy_set::document> documents, const schema& s,
-                                       dictionary& strings) {
+                                       dictionary& strings, const lookup_tables& tables) {
     std::vector<policy_set::document> named(documents.begin(), documents.end());
     for (policy_set::document& d : named) d.name = fmt::format("{} {}", side, d.name);
-    return policy_set::compile(named, s, strings);
+    return policy_set::compile(named, s, strings, nullptr, policy_review::rules, tables);
 }
 
 /// Both policies' rules by id: those of the new one first, in its order.
@@ -402,8 +402,8 @@ OPSPILOT_INLINE result<policy_diff> policy_diff::compile(std::span<const policy_
     auto made = std::make_shared<impl>();
     made->options = options;
     OPSPILOT_TRY(made->fields, detail::lenient(s));
-    OPSPILOT_TRY(made->before, detail::compile_side("old", old_documents, made->fields, made->strings));
-    OPSPILOT_TRY(made->after, detail::compile_side("new", new_documents, made->fields, made->strings));
+    OPSPILOT_TRY(made->before, detail::compile_side("old", old_documents, made->fields, made->strings, options.old_tables));
+    OPSPILOT_TRY(made->after, detail::compile_side("new", new_documents, made->fields, made->strings, options.new_tables));
     OPSPILOT_CHECK(detail::read_diff_catalogue(*made, catalogue));
     made->paired = !made->fields.fields(role::candidate).empty();
     made->task_id = made->fields.find(role::task, "id");

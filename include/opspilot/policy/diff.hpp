@@ -98,6 +98,7 @@ public:
 struct policy_diff_options {
     std::size_t examples = 10;   ///< of all; the first two of every rule and of every transition of the answer come on top
     std::size_t clients = 4096;  ///< counted apart; further ones together
+    lookup_tables old_tables = {}, new_tables = {};  ///< what lookup() may name in the documents of each side
 };
 
 /// Two policies compiled over one schema. Immutable, shared by any number of threads, each with a workspace and counts.

@@ -56,9 +56,12 @@ OPSPILOT_INLINE policy_workspace::policy_workspace(policy_workspace&&) noexcept 
 OPSPILOT_INLINE policy_workspace& policy_workspace::operator=(policy_workspace&&) noexcept = default;
 
 OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document> documents, const schema& s, dictionary& strings,
-                                                       std::vector<policy_finding>* findings, policy_review review) {
+                                                       std::vector<policy_finding>* findings, policy_review review,
+                                                       const lookup_tables& tables) {
     auto made = std::make_shared<impl>();
     made->fields = s;
+    made->tables = tables;
+    if (tables.state != nullptr) made->looked_into.resize(tables.state->tables.size());
     detail::finding_log log(findings);
     cel::detail::graph_builder columns(&strings);
     std::vector<detail::policy_layer> layers;
@@ -70,13 +73,16 @@ OPSPILOT_INLINE result<policy_set> policy_set::compile(std::span<const document>
         for (std::size_t i = 0; i < documents.size(); ++i) {
             if (layers[i] != layer) continue;
             const std::size_t before = findings == nullptr ? 0 : findings->size();
-            detail::read_policy_document(documents[i], s, strings, *made, columns, log);
+            detail::read_policy_document(documents[i], {s, strings, *made, columns, log});
             if (findings != nullptr) detail::analysis::add_excerpts(std::span(*findings).subspan(before), documents[i].text);
             identity.update(fmt::format("\n{}\n", documents[i].text.size()));
             identity.update(documents[i].text);
         }
     }
     if (log.first_error()) return std::move(*log.first_error());
+    for (std::size_t i = 0; i < made->looked_into.size(); ++i)
+        if (made->looked_into[i])
+            identity.update(fmt::format("\ntable {} {}", tables.state->tables[i].name, tables.state->tables[i].sha256));
     made->identity = hex(identity.finish());
     made->columns = std::move(columns).finish();
     for (const detail::policy_rule& r : made->rules)
@@ -143,7 +149,16 @@ OPSPILOT_INLINE std::vector<policy_set::document_info> policy_set::documents() c
     std::vector<document_info> out;
     if (state != nullptr)
         for (const detail::policy_document& d : state->documents)
-            out.push_back({d.name, detail::name(d.layer), d.version, d.sha256});
+            out.push_back({d.name, detail::name(d.layer), d.version, d.sha256, d.text});
+    return out;
+}
+
+OPSPILOT_INLINE std::vector<lookup_tables::info> policy_set::tables() const {
+    if (state == nullptr) return {};
+    std::vector<lookup_tables::info> out;
+    const std::vector<lookup_tables::info> all = state->tables.list();
+    for (std::size_t i = 0; i < all.size(); ++i)
+        if (state->looked_into[i]) out.push_back(all[i]);
     return out;
 }
 
@@ -208,7 +223,7 @@ struct policy_copy {
     explicit policy_copy(const policy_set::impl& from) {
         std::vector<policy_set::document> documents;
         for (const policy_document& d : from.documents) documents.push_back({d.name, d.text});
-        auto compiled = policy_set::compile(documents, from.fields, strings);
+        auto compiled = policy_set::compile(documents, from.fields, strings, nullptr, policy_review::rules, from.tables);
         if (compiled) set = std::move(*compiled);
     }
 };

@@ -14,6 +14,7 @@
 #include "opspilot/data/frame.hpp"
 #include "opspilot/data/schema.hpp"
 #include "opspilot/policy/limits.hpp"
+#include "opspilot/policy/tables.hpp"
 #include "opspilot/policy/verdict.hpp"
 
 namespace opspilot {
@@ -102,7 +103,7 @@ inline constexpr double pin_boost = 1'048'576.0;
 ///
 /// Conditions are CEL over `task.x`, `action.x`, `candidate.x` (typed by the schema) and `now` (the time of decision).
 /// has(task.x) is false for a missing field; reading one without a default is an error of the condition. A rule acts from
-/// `valid_from` until before `valid_until`.
+/// `valid_from` until before `valid_until`. lookup("table", key) gives what one of the tables has for the key.
 ///
 /// Effects where the condition holds: `forbid` (allowed = 0); `allow_only` forbids where it does NOT hold;
 /// `require_approval`, `suggest_only`, `escalate` narrow the cap, `escalate` may name a queue; `kill` caps at suggest, with scope
@@ -127,10 +128,12 @@ public:
     };
     /// Compiles documents (layer order is by their "layer", not by position). All findings are collected in `findings`
     /// (may be null); the first error is returned. Documents without errors are then also looked at together: rules that never
-    /// act or change nothing, invariants that the rules do not keep. String constants are inserted into `strings`.
+    /// act or change nothing, invariants that the rules do not keep. String constants are inserted into `strings`. `tables`: what
+    /// lookup() may name.
     [[nodiscard]] static result<policy_set> compile(std::span<const document> documents, const schema& s, dictionary& strings,
                                                     std::vector<policy_finding>* findings = nullptr,
-                                                    policy_review review = policy_review::whole);
+                                                    policy_review review = policy_review::whole,
+                                                    const lookup_tables& tables = {});
 
     /// Computes what reads the action alone for every row, once, so that decisions over these actions need not. `strings` as it
     /// is when decisions are made; the table may go afterwards.
@@ -177,14 +180,18 @@ public:
     /// Per rule: how many of the documents' tests made it match.
     [[nodiscard]] std::vector<std::uint32_t> coverage() const;
 
+    /// SHA-256 hex over the documents in order of layers and the tables that they look into.
     [[nodiscard]] const std::string& fingerprint() const noexcept;
 
     /// A document as it was compiled; views live as long as the set.
     struct document_info {
         std::string_view name, layer, version;
         std::string_view sha256;  ///< hex, of its text
+        std::string_view text;
     };
     [[nodiscard]] std::vector<document_info> documents() const;
+    /// The tables that the documents look into, in order of names; views live as long as the set.
+    [[nodiscard]] std::vector<lookup_tables::info> tables() const;
     /// Whether the rules of all layers keep an invariant for every row that the readers accept.
     struct proof {
         enum class kind : std::uint8_t { proved, refuted, not_decided };
@@ -220,7 +227,8 @@ public:
 /// The syntax tree of a condition over a schema, type-checked, for tools that reason about conditions: a JSON array of nodes,
 /// children before parents, each with "kind", "type", "children" (indices) and, where it has one, "name", "value" or "field".
 /// Errors: kind policy, the first thing that is wrong with the condition.
-[[nodiscard]] OPSPILOT_API result<std::string> condition_tree(std::string_view condition, const schema& s);
+[[nodiscard]] OPSPILOT_API result<std::string> condition_tree(std::string_view condition, const schema& s,
+                                                              const lookup_tables& tables = {});
 
 }  // namespace opspilot
 

@@ -41,15 +41,6 @@ inline result<choice_content> number_slots(std::vector<choice_model::key> keys, 
     return out;
 }
 
-inline constexpr document_field choice_fields[] = {
-    {"keys", json_kind::array, true, "action fields that are crossed with the task's text, and their values"},
-    {"outside", json_kind::boolean, true, "whether choosing none of the candidates has a utility"},
-};
-inline constexpr document_field choice_key_fields[] = {
-    {"field", json_kind::text, true, "name of a string field of actions"},
-    {"values", json_kind::array, true, "its values seen in training"},
-};
-
 /// Where a bound key finds its values.
 struct bound_key {
     std::uint32_t field = 0;

@@ -41,10 +41,6 @@ inline double log_sum_exp(std::span<const double> x) noexcept {
     for (const double v : x) sum += portable_exp(v - largest);
     return largest + portable_log(sum);
 }
-
-inline constexpr document_field classifier_fields[] = {
-    {"classes", json_kind::array, true, "action ids, and \"override\" for none of them"},
-};
 }  // namespace detail
 
 struct text_classifier::impl {

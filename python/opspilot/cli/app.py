@@ -38,6 +38,7 @@ VERBS = (
     "policy_diff",
     "policy_dmn",
     "policy_release",
+    "labels",
     "schema",
     "demo",
 )

@@ -71,7 +71,8 @@ def describe(
     as_json: Json = False,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page instead.")] = None,
 ) -> None:
-    """What a file is: a bundle, a tree model (LightGBM, XGBoost, CatBoost, scikit-learn), a policy document, a decision log."""
+    """What a file is: a bundle, a tree model (LightGBM, XGBoost, CatBoost, scikit-learn), a policy document, a table, a decision
+    log."""
     about = _describe(file)
     if html is not None:
         html.write_text(f"<!doctype html><meta charset='utf-8'><title>{file.name}</title>{as_html(about)}", encoding="utf-8")
@@ -137,5 +138,8 @@ def _describe(file: Path) -> dict[str, Any]:
     if "learner" in document:
         return op.Ranker._from_bytes(content)._description()
     if "layer" in document:
-        return op.Policy.compile(content.decode())._description()
+        beside = next((home / "tables" for home in (file.parent, file.parent.parent) if (home / "tables").is_dir()), None)
+        return op.Policy.compile(content.decode(), tables=beside)._description()
+    if {"key", "value", "rows"} <= document.keys():
+        return {"kind": "table", **_core.LookupTables([(file.stem, content.decode())]).infos()[0]}
     return {"kind": "document", "keys": sorted(document)}

@@ -26,17 +26,19 @@ app.add_typer(policy, name="policy")
 
 Files = Annotated[list[Path], typer.Argument(help="Policy documents (JSON), of one or several layers.")]
 Schema = Annotated[Path | None, typer.Option(help="schema.json of the bundle; without it misspelt fields are not found.")]
+Tables = Annotated[Path | None, typer.Option(help="Folder of tables, NAME.json each, that conditions look into.")]
 
 
 @policy.command()
 def check(
     files: Files,
     schema: Schema = None,
+    tables: Tables = None,
     notes: Annotated[bool, typer.Option("--notes", help="Also show what may be meant and may be not.")] = False,
     as_json: Json = False,
 ) -> int:
     """Compiles documents and shows what the checker finds. Exit 1 when one finding is an error."""
-    compiled, findings = _compile(files, schema)
+    compiled, findings = _compile(files, schema, tables)
     if compiled is not None:
         findings = [*findings, *compiled.findings_at(datetime.now(UTC))]
     remarks = compiled.notes if compiled is not None and notes else []
@@ -62,9 +64,9 @@ def check(
 
 
 @policy.command()
-def test(files: Files, schema: Schema = None, as_json: Json = False) -> int:
+def test(files: Files, schema: Schema = None, tables: Tables = None, as_json: Json = False) -> int:
     """Runs the documents' own tests and says which rules none of them reaches. Exit 1 when a test fails."""
-    compiled, findings = _compile(files, schema)
+    compiled, findings = _compile(files, schema, tables)
     if compiled is None:
         first = next(finding for finding in findings if finding.error)
         raise output.Failed(
@@ -96,11 +98,12 @@ def test(files: Files, schema: Schema = None, as_json: Json = False) -> int:
 def prove_verb(
     files: Files,
     schema: Schema = None,
+    tables: Tables = None,
     invariant: Annotated[str | None, typer.Option(help="Id of one invariant; without it all are looked at.")] = None,
     as_json: Json = False,
 ) -> int:
     """Says of each invariant whether the rules keep it for every row. Exit 1 unless all are proved."""
-    compiled, findings = _compile(files, schema)
+    compiled, findings = _compile(files, schema, tables)
     if compiled is None:
         first = next(finding for finding in findings if finding.error)
         raise output.Failed(
@@ -158,12 +161,12 @@ def format_(
     return output.NO if check and changed else output.FINE
 
 
-def _compile(files: list[Path], schema: Path | None) -> tuple[Policy | None, list[Finding]]:
+def _compile(files: list[Path], schema: Path | None, tables: Path | None) -> tuple[Policy | None, list[Finding]]:
     """What cannot be read is an OSError (exit 4); what does not compile is a list of findings."""
     for file in [*files, *([schema] if schema is not None else [])]:
         file.read_bytes()
     try:
-        compiled = Policy.compile(files, schema)
+        compiled = Policy.compile(files, schema, tables)
     except PolicyError as error:
         findings: list[Finding] = getattr(error, "findings", []) or [
             Finding(True, error.code, "", error.message, error.where, error.hint)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from opspilot import parity
+from opspilot import _core, parity
 from opspilot.calibrate import Platt, Threshold
 from opspilot.deciding import Bundle
 from opspilot.demo.star_data import NOW
@@ -72,13 +72,17 @@ class Confidence:
         calibrator: Json = {"kind": "none", "input": "probability"}
         if self.curve is not None:
             calibrator = {"kind": "platt", "input": "probability", "a": self.curve.a_, "b": self.curve.b_}
-        thresholds = [] if self.threshold is None else [self._threshold(self.threshold)]
-        return {"version": 1, "calibrator": calibrator, "abstain_below": self.abstain_below, "thresholds": thresholds}
+        document: Json = {"version": 1, "calibrator": calibrator, "abstain_below": self.abstain_below, "thresholds": []}
+        if self.threshold is not None:
+            fingerprint = _core.calibrator_fingerprint(json.dumps(document).encode())
+            document["thresholds"].append(self._threshold(self.threshold, fingerprint))
+        return document
 
-    def _threshold(self, certified: Threshold) -> Json:
+    def _threshold(self, certified: Threshold, calibrator_fingerprint: str) -> Json:
         certificate: Json = {
             "model_fingerprint": self.model,
             "calibrator": "none" if self.curve is None else "platt",
+            "calibrator_fingerprint": calibrator_fingerprint,
             "sampling_unit": UNIT,
             "not_covered": NOT_COVERED,
             "n": certified.n,

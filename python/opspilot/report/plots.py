@@ -12,8 +12,10 @@ from opspilot.report.page import VERDICTS
 Record = Mapping[str, Any]
 
 
-def reliability(bins: Sequence[Record]) -> str:
-    """Stated probability against the share that was right, with how many decisions each bin holds."""
+def reliability(bins: Sequence[Record], steps: Sequence[Record] = ()) -> str:
+    """Stated probability against the share that was right, with how many decisions each bin holds.
+
+    ``steps``: the isotonic fit to the same decisions, drawn instead of a line from bin to bin."""
     plot = Plot("Reliability diagram: stated probability against the share that was right", height=400, bottom=116)
     x, y = plot.x_scale(0, 1), plot.y_scale(0, 1)
     plot.y_axis(y, "share that was right", percent)
@@ -25,11 +27,15 @@ def reliability(bins: Sequence[Record]) -> str:
         at, middle = x(entry["mean_probability"]), x((entry["low"] + entry["high"]) / 2)
         hint = f"stated {percent(entry['mean_probability'])}, right {percent(entry['accuracy'])}, n = {plain(entry['n'])}"
         plot.line([(at, y(least)), (at, y(most))], "axis")
-        left, right = x(entry["low"]) + 1, x(entry["high"]) - 1
+        left, right = x(entry["low"]) + 1, max(x(entry["high"]) - 1, x(entry["low"]) + 3)
         plot.rect(left, below(entry["n"]), right - left, base + 92 - below(entry["n"]), "bar", hint)
         plot.text(middle, below(entry["n"]) - 4, plain(entry["n"]), "count", "middle")
     points = [(x(entry["mean_probability"]), y(entry["accuracy"])) for entry in bins]
-    plot.line(points, "curve")
+    if steps:
+        points_of_steps = [(x(step[end]), y(step["accuracy"])) for step in steps for end in ("low", "high")]
+        plot.line(points_of_steps, "curve")
+    else:
+        plot.line(points, "curve")
     for entry, (at, height) in zip(bins, points, strict=True):
         plot.circle(
             at,

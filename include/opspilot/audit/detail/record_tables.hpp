@@ -14,7 +14,7 @@ inline constexpr std::array<std::string_view, 5> record_verdicts{"abstain", "esc
 inline constexpr std::array<std::string_view, 1> record_types{"decision"};
 
 // In the order in which a line holds them. Numbers that may be null are of kind any and checked apart.
-inline constexpr std::array<document_field, 24> record_table{{
+inline constexpr std::array<document_field, 25> record_table{{
     {"v", json_kind::integer, true, "version of the form of a line: 1"},
     {"type", json_kind::text, true, "what the line records: decision", record_types},
     {"id", json_kind::text, true, "id of the decision"},
@@ -38,6 +38,7 @@ inline constexpr std::array<document_field, 24> record_table{{
     {"candidates", json_kind::integer, true, "how many were ranked"},
     {"ranked", json_kind::array, true, "the best of them, best first"},
     {"explanation", json_kind::object, false, "what made the score of the best candidate, when it was asked for"},
+    {"clauses", json_kind::object, false, "why the rules acted, down to the clause, when it was asked for"},
     {"fields", json_kind::object, true, "the task's recordable fields"},
 }};
 inline constexpr std::array<document_field, 8> record_explanation_table{{
@@ -53,6 +54,35 @@ inline constexpr std::array<document_field, 8> record_explanation_table{{
 inline constexpr std::array<document_field, 2> record_part_table{{
     {"feature", json_kind::text, true, "name"},
     {"contribution", json_kind::any, true, "to the score; a number or null"},
+}};
+inline constexpr std::array<std::string_view, 3> clause_outcomes{"false", "true", "error"};
+
+inline constexpr std::array<document_field, 3> record_clauses_table{{
+    {"missing", json_kind::text, true, "code of why there are none, or empty"},
+    {"rules", json_kind::array, true, "rules that acted: on the best candidate, then on refused ones"},
+    {"left_out", json_kind::integer, true, "rules, clauses and changes beyond what a record holds"},
+}};
+inline constexpr std::array<document_field, 7> record_rule_table{{
+    {"action", json_kind::text, true, "id of the candidate, or empty: of the task as a whole"},
+    {"rule", json_kind::text, true, "id"},
+    {"layer", json_kind::text, true, "of the rule"},
+    {"effect", json_kind::text, true, "of the rule"},
+    {"failed", json_kind::boolean, true, "the condition could not be evaluated"},
+    {"clauses", json_kind::array, true, "the parts of the condition that decided"},
+    {"change", json_kind::array, true,
+     "the smallest change that would keep the rule from acting: clauses that would all have to hold"},
+}};
+inline constexpr std::array<document_field, 6> record_clause_table{{
+    {"text", json_kind::text, true, "as it stands in the condition"},
+    {"offset", json_kind::integer, true, "where, in bytes"},
+    {"length", json_kind::integer, true, "in bytes"},
+    {"gives", json_kind::text, true, "for this candidate", clause_outcomes},
+    {"problem", json_kind::text, true, "why it is an error, or empty"},
+    {"values", json_kind::array, true, "of the fields that it reads"},
+}};
+inline constexpr std::array<document_field, 2> record_seen_table{{
+    {"field", json_kind::text, true, "task.x, action.x or candidate.x"},
+    {"value", json_kind::text, true, "as JSON; (missing), (personal), (sensitive) or (redacted) where it cannot be shown"},
 }};
 inline constexpr std::array<document_field, 8> record_version_table{{
     {"bundle", json_kind::text, true, "fingerprint"},

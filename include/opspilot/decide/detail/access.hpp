@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -16,6 +15,7 @@
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/identity.hpp"
 #include "opspilot/decide/detail/in_force.hpp"
+#include "opspilot/decide/detail/reasons.hpp"
 #include "opspilot/decide/detail/tally.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
 
@@ -25,35 +25,19 @@ struct decision::access {
     static std::string& texts(decision& d) noexcept { return d.texts_; }
     static std::string& task_json(decision& d) noexcept { return d.task_json_; }
     static const std::string& task_json(const decision& d) noexcept { return d.task_json_; }
-    static void keep(decision& d, const std::shared_ptr<const opspilot::bundle>& b, const version_set& versions) {
+    static std::vector<rule_hit>& hits(decision& d) noexcept { return d.hits_; }
+    static void keep(decision& d, const std::shared_ptr<const opspilot::bundle>& b, const detail::policies_in_force& policy) {
         if (d.bundle_ != b) d.bundle_ = b;
-        d.versions_ = &versions;
+        d.versions_ = &policy.versions();
+        d.base_rules_ = &policy.base();
+        d.own_rules_ = policy.own();
     }
 };
 
 namespace detail {
 
-/// Stable reason code of an effect: "policy.<effect>".
-inline std::string_view policy_reason_code(std::string_view effect) noexcept {
-    static constexpr std::array<std::string_view, 15> codes{
-        "policy.forbid",       "policy.allow_only",    "policy.require_approval", "policy.escalate",
-        "policy.suggest_only", "policy.boost",         "policy.penalise",         "policy.pin",
-        "policy.limit",        "policy.set_threshold", "policy.redact",           "policy.route",
-        "policy.diversify",    "policy.kill",          "policy.abstain"};
-    for (const std::string_view code : codes)
-        if (code.substr(7) == effect) return code;
-    return "policy.rule";
-}
-
 inline void add_reason(decision& out, std::string_view code, std::string_view text) {
     out.reasons.push_back({.code = code, .rule = {}, .layer = {}, .text = text, .failed = false});
-}
-
-/// Log-odds of a share, kept finite so that a calibrator always gets a number.
-inline double share_margin(double share) noexcept {
-    constexpr double edge = 1e-12;
-    const double p = std::min(std::max(share, edge), 1.0 - edge);
-    return portable_log(p / (1.0 - p));
 }
 
 inline std::string_view action_id(const frame& f, std::size_t candidate) noexcept {
@@ -83,11 +67,12 @@ inline std::uint32_t text_code(const table& t, std::string_view field, std::size
 /// Empties the decision and writes what is known before anything is computed.
 inline void begin_decision(decision& out, const std::shared_ptr<const bundle>& b, const policies_in_force& policy, const frame& f,
                            workspace::impl& ws) {
-    decision::access::keep(out, b, policy.versions());
+    decision::access::keep(out, b, policy);
     out.reasons.clear();
-    out.candidate_reasons.clear();
     out.ranked.clear();
     out.explanation.asked = false;
+    out.clauses.asked = false;
+    out.clauses.rules.clear();
     out.action = out.queue = {};
     out.probability = out.override_probability = 0;
     out.threshold = std::numeric_limits<double>::quiet_NaN();
@@ -122,13 +107,8 @@ inline void keep_task(decision& out, const frame& f, const policies_in_force& po
     write_row_json(*f.task, f.task_row, *f.strings, decision::access::task_json(out), pii_class::pseudonymous, ws.left_out);
 }
 
-inline reason reason_of(const policies_in_force& policy, const rule_hit& hit) {
-    const rule_info rule = policy.rule(hit.rule);
-    return {.code = policy_reason_code(rule.effect),
-            .rule = rule.id,
-            .layer = rule.layer,
-            .text = rule.because,
-            .failed = hit.failed};
+inline reason reason_of(const policies_in_force& policy, const rule_hit& hit) noexcept {
+    return reason_of(policy.base(), policy.own(), hit);
 }
 
 /// What the rules make of a task without candidates.
@@ -138,27 +118,46 @@ inline void write_task_reasons(decision& out, const policies_in_force& policy, c
     if (outcome.task_queue != 0) out.queue = policy.rule(outcome.task_queue - 1).queue;
 }
 
-/// Writes the ranked candidates with their verdicts and the policy's reasons.
-template <class VerdictOf>
-inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, const policies_in_force& policy,
-                             VerdictOf&& verdict_of) {
-    const std::uint32_t id_field = action_id_field(f);
-    for (const std::uint32_t i : ws.order) {
-        ranked_candidate c;
-        c.action = lasting_text(out, f, f.actions->get(id_field, f.action_rows[i]).code);
-        c.candidate = i;
-        c.score = ws.scores[i];
-        c.probability = ws.probabilities[i];
-        c.allowed = ws.outcome.allowed[i] != 0;
-        c.decided = verdict_of(i);
-        c.first_reason = static_cast<std::uint32_t>(out.candidate_reasons.size());
-        for (std::uint32_t h = ws.hit_starts[i]; h < ws.hit_starts[i + 1]; ++h) {
-            const rule_hit& hit = ws.hits[h];
-            if (!hit.idle) out.candidate_reasons.push_back(reason_of(policy, hit));
-        }
-        c.reasons = static_cast<std::uint32_t>(out.candidate_reasons.size()) - c.first_reason;
-        out.ranked.push_back(c);
+/// Puts the hits that say nothing behind the others of their candidate. How many of candidate i are left.
+inline std::uint32_t put_idle_last(workspace::impl& ws, std::uint32_t i) {
+    const auto from = ws.hits.begin() + ws.hit_starts[i];
+    const auto to = ws.hits.begin() + ws.hit_starts[i + 1];
+    const auto idle = [](const rule_hit& h) { return h.idle; };
+    if (const auto first = std::find_if(from, to, idle); first != to) {
+        auto kept = first;
+        for (auto h = first; h != to; ++h)
+            if (!h->idle) std::iter_swap(kept++, h);
+        return static_cast<std::uint32_t>(kept - from);
     }
+    return static_cast<std::uint32_t>(to - from);
+}
+
+/// Writes the ranked candidates with their verdicts.
+template <class VerdictOf>
+inline void write_candidates(decision& out, const frame& f, const workspace::impl& ws, VerdictOf&& verdict_of) {
+    const std::uint32_t id_field = action_id_field(f);
+    out.ranked.resize(ws.order.size());
+    ranked_candidate* c = out.ranked.data();
+    for (const std::uint32_t i : ws.order) {
+        c->action = lasting_text(out, f, f.actions->at(id_field).codes[f.action_rows[i]]);
+        c->candidate = i;
+        c->score = ws.scores[i];
+        c->probability = ws.probabilities[i];
+        c->allowed = ws.outcome.allowed[i] != 0;
+        c->decided = verdict_of(i);
+        ++c;
+    }
+}
+
+/// Hands the hits over to the decision, which makes reasons of them when it is asked.
+inline void keep_hits(decision& out, workspace::impl& ws) {
+    for (ranked_candidate& c : out.ranked) {
+        c.first_reason = ws.hit_starts[c.candidate];
+        c.reasons = put_idle_last(ws, c.candidate);
+    }
+    std::vector<rule_hit>& kept = decision::access::hits(out);
+    kept.swap(ws.hits);
+    ws.hits.reserve(kept.capacity());  // now, and not at some later decision on many candidates
 }
 
 /// Verdict, action and queue of the whole decision from its best candidate.

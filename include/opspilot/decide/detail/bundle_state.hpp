@@ -39,7 +39,9 @@ inline constexpr std::array<std::string_view, 4> stage_names{"shadow", "suggest"
 /// What of a threshold a decision needs: looked up by the code of the action's kind, checked without work.
 struct automation_line {
     std::uint32_t kind = no_code;  ///< code of the action kind it is for; `no_code` = any
-    bool certified = false;        ///< a value, for this very model
+    bool certified = false;        ///< a value, for this very model behind this very calibrator
+    /// Where not: whether the certificate is of other models or of another calibrator, else the evidence did not suffice.
+    bool foreign_model = false, foreign_calibrator = false;
     double value = 0;
     std::int64_t created_at_us = 0, expires_at_us = 0;
 };
@@ -54,9 +56,11 @@ struct client_overlay {
 
 }  // namespace detail
 
+/// `bundle::with` copies it whole, so that nothing can be forgotten: every member is a value, shared and immutable, or refers to
+/// a part of the loaded bundle, which stays (as the catalogue does to its schema).
 struct bundle::impl {
-    std::string packed;
-    container parts;                       ///< views into `packed`, or into that of `origin`
+    std::shared_ptr<const std::string> packed;
+    container parts;                       ///< views into `packed`
     std::shared_ptr<const bundle> origin;  ///< the loaded bundle of which this one differs in policies alone; or null
     sha256_digest identity{};              ///< of everything that decides
     std::string fingerprint, name, version, region;
@@ -70,6 +74,7 @@ struct bundle::impl {
     std::shared_ptr<const prepared_actions> prepared;
     std::optional<pipeline> ranking;  ///< empty: the bundle has no models and decides by its baseline
     std::optional<opspilot::generator> generate;
+    lookup_tables tables;
     policy_set policy;
     std::optional<policy_set> baseline;
     policy_catalogue policy_ready, baseline_ready;                                              ///< for `catalogue`

@@ -7,6 +7,7 @@
 
 #include "opspilot/decide/detail/bundle_state.hpp"
 #include "opspilot/decide/detail/workspace.hpp"
+#include "opspilot/policy/clauses.hpp"
 
 namespace opspilot::detail {
 
@@ -19,6 +20,9 @@ public:
     }
 
     [[nodiscard]] const version_set& versions() const noexcept { return overlay_ == nullptr ? b_.versions : overlay_->versions; }
+    [[nodiscard]] const policy_set& base() const noexcept { return b_.policy; }
+    /// Of the task's client; null without.
+    [[nodiscard]] const policy_set* own() const noexcept { return overlay_ == nullptr ? nullptr : &overlay_->rules; }
     [[nodiscard]] rule_info rule(std::uint32_t r) const noexcept {
         return r < base_rules_ ? b_.policy.rule(r) : overlay_->rules.rule(r - base_rules_);
     }
@@ -59,6 +63,13 @@ public:
         const std::string_view broken = b_.policy.violated_invariant(f, candidate, decided, ws.policy);
         if (!broken.empty() || overlay_ == nullptr) return broken;
         return overlay_->rules.violated_invariant(f, candidate, decided, ws.policy);
+    }
+
+    [[nodiscard]] rule_explanation explain(std::uint32_t r, const frame& f, std::size_t candidate, workspace::impl& ws,
+                                           std::span<const schema::path> hidden) const {
+        const bool own = r >= base_rules_;
+        return opspilot::explain_rule(own ? overlay_->rules : b_.policy, own ? r - base_rules_ : r, f, candidate, ws.policy,
+                                      hidden);
     }
 
 private:

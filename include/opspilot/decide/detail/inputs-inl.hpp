@@ -31,9 +31,10 @@ OPSPILOT_INLINE void bind(workspace::impl& ws, const std::shared_ptr<const bundl
             (f.name != "id" && !f.optional && std::holds_alternative<std::monostate>(f.default_value));
 }
 
-/// Puts a prefix before the JSON pointer of an error.
+/// Puts a prefix before the place of an error: a JSON pointer, or the words that name a column.
 inline error below(std::string_view prefix, error problem) {
-    problem.where = std::string(prefix) + problem.where;
+    const bool words = !problem.where.empty() && problem.where.front() != '/' && problem.where.front() != ' ';
+    problem.where = std::string(prefix) + (words ? " " : "") + problem.where;
     return problem;
 }
 
@@ -188,8 +189,7 @@ inline frame frame_of(const bundle::impl& b, const workspace::impl& ws, std::siz
             .catalogue = set.catalogue};
 }
 
-OPSPILOT_INLINE status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
-                                  const circumstances& now, decision& out) {
+OPSPILOT_INLINE result<frame> read_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws) {
     bind(ws, b);
     const bundle::impl& state = b->state();
     candidate_set& set = ws.candidates;
@@ -207,7 +207,13 @@ OPSPILOT_INLINE status decide_one(const std::shared_ptr<const bundle>& b, const 
         if (read) read = check_unique(ws, 0, set.rows.size());
         if (!read) return below("/candidates", std::move(read).error());
     }
-    decide_frame(b, frame_of(state, ws, 0, 0, set.rows.size(), in.now_us), ws, now, out);
+    return frame_of(state, ws, 0, 0, set.rows.size(), in.now_us);
+}
+
+OPSPILOT_INLINE status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
+                                  const circumstances& now, decision& out) {
+    OPSPILOT_TRY(const frame f, read_one(b, in, ws));
+    decide_frame(b, f, ws, now, out);
     return {};
 }
 

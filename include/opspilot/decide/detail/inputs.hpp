@@ -24,6 +24,9 @@ struct call_inputs {
 /// Shapes the workspace for a bundle.
 void bind(workspace::impl& ws, const std::shared_ptr<const bundle>& b);
 
+/// Reads one task and its candidates; the frame is good until the workspace reads again.
+[[nodiscard]] result<frame> read_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws);
+
 /// Reads one task and its candidates, then decides. On an error `out` is as it was.
 [[nodiscard]] status decide_one(const std::shared_ptr<const bundle>& b, const call_inputs& in, workspace::impl& ws,
                                 const circumstances& now, decision& out);

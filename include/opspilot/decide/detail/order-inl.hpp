@@ -8,7 +8,10 @@
 #include "opspilot/base/hash.hpp"
 #include "opspilot/base/math.hpp"
 #include "opspilot/decide/detail/access.hpp"
+#include "opspilot/decide/detail/clauses.hpp"
+#include "opspilot/decide/detail/confidence.hpp"
 #include "opspilot/decide/detail/order.hpp"
+#include "opspilot/decide/detail/sorting.hpp"
 
 namespace opspilot::detail {
 
@@ -38,52 +41,6 @@ inline rung score_candidates(const bundle::impl& b, const frame& f, workspace::i
         return rung::baseline;
     }
     return rung::human;
-}
-
-/// Orders candidates: allowed before forbidden, higher scores first, ties by the host's order. A score that is not a number
-/// goes last; those that a reranking stage left out go by the score they were left out for, whatever the policy's boosts.
-inline void order_candidates(workspace::impl& ws) {
-    const std::size_t n = ws.scores.size();
-    for (double& score : ws.scores)
-        if (std::isnan(score)) score = -std::numeric_limits<double>::infinity();
-    ws.order.resize(n);
-    for (std::size_t i = 0; i < n; ++i) ws.order[i] = static_cast<std::uint32_t>(i);
-    std::sort(ws.order.begin(), ws.order.end(), [&](std::uint32_t a, std::uint32_t b) {
-        if (ws.outcome.allowed[a] != ws.outcome.allowed[b]) return ws.outcome.allowed[a] > ws.outcome.allowed[b];
-        if (ws.scores[a] != ws.scores[b]) return ws.scores[a] > ws.scores[b];
-        if (std::isinf(ws.scores[a]))
-            for (const std::span<const double> phase : ws.phases) {
-                const bool first = std::isnan(phase[a]), second = std::isnan(phase[b]);
-                if (first != second) return second;
-                if (!first && phase[a] != phase[b]) return phase[a] > phase[b];
-            }
-        return a < b;
-    });
-}
-
-/// Probability that each candidate is the right one: its share by the models' own scores, times the probability that any
-/// candidate is, through the calibrator. Policies order and forbid, but neither a boost nor a ban of the others makes the
-/// models surer, so no change of policy can lift a candidate over the threshold. 0 without a score; NaN on lower rungs, whose
-/// scores were never calibrated.
-inline void calibrate_candidates(const bundle::impl& b, workspace::impl& ws, rung reached, double override_probability) {
-    const std::size_t n = ws.model_scores.size();
-    double best = -std::numeric_limits<double>::infinity();
-    for (const double score : ws.model_scores) best = std::max(best, score);  // keeps `best` where the score is NaN
-    const bool calibrated = b.confidence && reached >= rung::cached && std::isfinite(best);
-    ws.probabilities.assign(n, calibrated ? 0.0 : std::numeric_limits<double>::quiet_NaN());
-    if (!calibrated) return;
-    double total = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-        if (std::isnan(ws.model_scores[i])) continue;
-        ws.probabilities[i] = portable_exp((ws.model_scores[i] - best) / b.confidence->temperature);
-        total += ws.probabilities[i];
-    }
-    for (std::size_t i = 0; i < n; ++i) {
-        if (std::isnan(ws.model_scores[i])) continue;  // 0, whatever the curve makes of no share
-        double& p = ws.probabilities[i];
-        const double share = p / total * (1.0 - override_probability);
-        p = b.confidence->probability(b.confidence->input == calibrator_input::probability ? share : share_margin(share));
-    }
 }
 
 /// Groups the policy's hits by candidate, keeping rule order.
@@ -186,6 +143,10 @@ inline void explain_confidence(const bundle::impl& b, const frame& f, decision& 
         const automation_line* line = line_for(b, kind);
         if (line == nullptr)
             add_reason(out, "confidence.no_threshold", "No threshold is certified for this kind of action.");
+        else if (line->foreign_model)
+            add_reason(out, "confidence.foreign_model", "The certificate of the threshold is of other models.");
+        else if (line->foreign_calibrator)
+            add_reason(out, "confidence.foreign_calibrator", "The certificate of the threshold is of another calibrator.");
         else if (!line->certified)
             add_reason(out, "confidence.not_certified", "The evidence did not suffice to certify a threshold for these models.");
         else
@@ -237,9 +198,9 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     group_hits(ws, n);
     diversify(policy, f, ws);
 
-    calibrate_candidates(state, ws, out.rung, out.override_probability);
+    calibrate_candidates(state, ws, out.rung, out.override_probability, out.client);
     if (n > 0) out.threshold = threshold_for(state, f, ws.outcome, ws.order[0], out.rung);
-    write_candidates(out, f, ws, policy, [&](std::uint32_t i) {
+    write_candidates(out, f, ws, [&](std::uint32_t i) {
         return candidate_verdict(state, threshold_for(state, f, ws.outcome, i, out.rung), ws.probabilities[i],
                                  ws.outcome.allowed[i] != 0, ws.outcome.cap[i]);
     });
@@ -257,6 +218,8 @@ OPSPILOT_INLINE void decide_frame(const std::shared_ptr<const bundle>& b, const 
     hand_over(policy, mandatory, out);
     narrow_by_stage(out, state.stage, now.staged, now.killed);
     if (now.explain) explain_score(state, ws, out);
+    if (now.clauses) clause_collector(policy, f, ws, out).collect(now.about);
+    keep_hits(out, ws);
 }
 
 }  // namespace opspilot::detail

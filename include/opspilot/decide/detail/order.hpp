@@ -16,6 +16,8 @@ struct circumstances {
     bool staged = true;
     kill_scope killed = kill_scope::none;
     bool explain = false;
+    bool clauses = false;
+    std::string_view about = {};
     limit_counters* limits = nullptr;  ///< null: no limit is reached
 };
 

@@ -20,11 +20,13 @@
 namespace opspilot::detail {
 
 /// Codes of the reasons of a decision as a whole, as `add_reason` writes them. One that is missing here counts as "other".
-inline constexpr std::array<std::string_view, 19> counted_reasons{"candidates.none",
+inline constexpr std::array<std::string_view, 21> counted_reasons{"candidates.none",
                                                                   "confidence.abstain",
                                                                   "confidence.below_policy_threshold",
                                                                   "confidence.below_threshold",
                                                                   "confidence.expired",
+                                                                  "confidence.foreign_calibrator",
+                                                                  "confidence.foreign_model",
                                                                   "confidence.none",
                                                                   "confidence.no_threshold",
                                                                   "confidence.not_certified",

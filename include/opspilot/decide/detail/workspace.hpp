@@ -26,6 +26,12 @@ namespace opspilot {
 
 namespace detail {
 
+/// What stands for a candidate while candidates are ordered.
+struct sort_key {
+    std::uint64_t key = 0;
+    std::uint32_t candidate = 0;
+};
+
 /// Candidates of one decision or of a whole batch: rows of the catalogue or of the host's own actions, and pair fields.
 struct candidate_set {
     bool catalogue = true;            ///< `rows` index the bundle's catalogue, else `actions`
@@ -66,6 +72,7 @@ struct workspace::impl {
     std::vector<std::span<const double>>
         phases;                             ///< scores that order candidates without one: of the reranked stages, nearest first
     std::vector<double> probabilities;      ///< per candidate
+    std::vector<detail::sort_key> sorting;  ///< scratch
     std::vector<std::uint32_t> order;       ///< candidates, best first
     std::vector<std::uint32_t> hit_starts;  ///< per candidate + 1, into `hits`
     std::vector<std::uint32_t> hit_fill;    ///< cursor while grouping

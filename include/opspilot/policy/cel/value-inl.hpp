@@ -197,6 +197,7 @@ OPSPILOT_INLINE std::string_view text_of(fault f) noexcept {
         case fault::no_value: return "the optional has no value";
         case fault::bad_format: return "the format and its values do not go together";
         case fault::named_zone: return "a time zone is 'UTC' or an offset such as '+02:00'; rules of named ones change";
+        case fault::not_in_table: return "the table has no such key";
     }
     return "no error";
 }

@@ -63,6 +63,7 @@ enum class fault : std::uint32_t {
     no_value,
     bad_format,
     named_zone,
+    not_in_table,
 };
 
 /// One line for people: "division by zero", …

@@ -14,4 +14,7 @@ struct policy_tables {
 /// The tables that the reader uses.
 [[nodiscard]] policy_tables document_tables() noexcept;
 
+/// The same of a table of constants.
+[[nodiscard]] std::span<const document_field> lookup_table_fields() noexcept;
+
 }  // namespace opspilot::detail

@@ -114,7 +114,7 @@ OPSPILOT_INLINE void run_policy_tests(const policy_set::impl& set, std::vector<p
     dictionary strings;
     std::vector<policy_set::document> documents;
     for (const policy_document& d : set.documents) documents.push_back({d.name, d.text});
-    const auto compiled = policy_set::compile(documents, *fields, strings);
+    const auto compiled = policy_set::compile(documents, *fields, strings, nullptr, policy_review::rules, set.tables);
     if (!compiled) return fail_all(compiled.error());
     test_bench bench(*fields, strings);
     policy_workspace scratch;

@@ -102,9 +102,14 @@ OPSPILOT_INLINE void finding_log::add(bool is_error, std::string_view code, std:
 /// Reads one document; knows where everything stands in its text.
 class document_reader {
 public:
-    document_reader(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
-                    cel::detail::graph_builder& columns, finding_log& log)
-        : given_(given), schema_(s), strings_(strings), out_(out), columns_(columns), log_(log), places_(given.text) {}
+    document_reader(const policy_set::document& given, const policy_sink& into)
+        : given_(given),
+          schema_(into.fields),
+          strings_(into.strings),
+          out_(into.out),
+          columns_(into.columns),
+          log_(into.log),
+          places_(given.text) {}
 
     void read() {
         auto parsed = parse_json(given_.text, error_kind::policy);
@@ -242,7 +247,10 @@ private:
         }
         cel::detail::environment env;
         env.records = &schema_;
+        env.tables = out_.tables.state;
         cel::detail::check(c, env);
+        for (const cel::detail::meaning& m : c.meanings)
+            if (m.what == cel::detail::reference::lookup) out_.looked_into[m.index] = true;
         if (c.ok()) out = cel::detail::lower(c, {}, &strings_, true);
         for (const cel::detail::remark& r : c.remarks) place(r.what, r.is_error);
         return fine;
@@ -420,9 +428,8 @@ private:
     std::vector<std::string> ids_refused_;
 };
 
-OPSPILOT_INLINE void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings,
-                                          policy_parts& out, cel::detail::graph_builder& columns, finding_log& log) {
-    document_reader(given, s, strings, out, columns, log).read();
+OPSPILOT_INLINE void read_policy_document(const policy_set::document& given, const policy_sink& into) {
+    document_reader(given, into).read();
 }
 
 }  // namespace opspilot::detail

@@ -116,6 +116,8 @@ struct policy_document {
 
 /// All documents, in order of layers.
 struct policy_parts {
+    lookup_tables tables;
+    std::vector<bool> looked_into;  ///< per table: whether some condition names it
     std::vector<policy_document> documents;
     std::vector<policy_rule> rules;
     std::vector<policy_invariant> invariants;
@@ -136,10 +138,17 @@ private:
     std::optional<error> first_;
 };
 
+/// Where a document is read into.
+struct policy_sink {
+    const schema& fields;
+    dictionary& strings;
+    policy_parts& out;
+    cel::detail::graph_builder& columns;
+    finding_log& log;
+};
 /// Reads one document: rules, invariants and tests are appended to `out`, the rules' conditions are entered into `columns`,
 /// everything wrong goes to `log`.
-void read_policy_document(const policy_set::document& given, const schema& s, dictionary& strings, policy_parts& out,
-                          cel::detail::graph_builder& columns, finding_log& log);
+void read_policy_document(const policy_set::document& given, const policy_sink& into);
 
 /// Name of a layer: "mandatory", "compliance", "client", "business".
 [[nodiscard]] std::string_view name(policy_layer layer) noexcept;

@@ -28,6 +28,12 @@ struct linear_tables {
 };
 [[nodiscard]] linear_tables linear_document_tables() noexcept;
 
+/// Headers of the files of classifiers and choice models: `common` to both, and what each has beside.
+struct weight_tables {
+    std::span<const document_field> common, block, classifier, choice, choice_key;
+};
+[[nodiscard]] weight_tables weight_document_tables() noexcept;
+
 struct generator_tables {
     std::span<const document_field> document, generator;
 };

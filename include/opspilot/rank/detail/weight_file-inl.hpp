@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "opspilot/base/text.hpp"
+#include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/detail/little_endian.hpp"
 #include "opspilot/rank/detail/weight_file.hpp"
 
@@ -48,10 +49,6 @@ inline result<std::size_t> count_of(const json& header, std::string_view key) {
 }
 
 inline result<std::vector<sparse_block>> read_blocks(const json& list) {
-    static constexpr document_field fields[] = {
-        {"name", json_kind::text, true, "sparse block of the feature plan"},
-        {"dimension", json_kind::integer, true, "its number of buckets"},
-    };
     std::vector<sparse_block> blocks;
     std::vector<std::string> names;
     std::size_t buckets = 0;
@@ -60,7 +57,7 @@ inline result<std::vector<sparse_block>> read_blocks(const json& list) {
                      "/blocks", ""};
     for (std::size_t i = 0; i < list.size(); ++i) {
         const std::string where = pointer("/blocks", i);
-        OPSPILOT_CHECK(check_object(list[i], fields, where, error_kind::model));
+        OPSPILOT_CHECK(check_object(list[i], weight_block_fields, where, error_kind::model));
         const json& dimension = list[i].at("dimension");
         if (!dimension.is_number_unsigned() || dimension.get<std::uint64_t>() > most_buckets - buckets)
             return error{error_kind::limit, "limit.buckets", fmt::format("more than {} buckets", most_buckets),
@@ -100,6 +97,10 @@ OPSPILOT_INLINE result<std::vector<std::string>> read_names(const json& list, st
     return names;
 }
 
+OPSPILOT_INLINE weight_tables weight_document_tables() noexcept {
+    return {weight_common_fields, weight_block_fields, classifier_fields, choice_fields, choice_key_fields};
+}
+
 OPSPILOT_INLINE std::string write_weight_file(json header, const weight_file& file) {
     json blocks = json::array();
     for (const sparse_block& b : file.blocks) blocks.push_back({{"name", b.name}, {"dimension", b.dimension}});
@@ -124,15 +125,6 @@ OPSPILOT_INLINE std::string write_weight_file(json header, const weight_file& fi
 OPSPILOT_INLINE result<weight_file> read_weight_file(std::string_view bytes, std::string_view kind,
                                                      std::span<const document_field> fields,
                                                      const std::function<result<weight_shape>(const json&)>& shape) {
-    static constexpr document_field common[] = {
-        {"kind", json_kind::text, true, "which model this is"},
-        {"blocks", json_kind::array, true, "sparse blocks it reads"},
-        {"columns", json_kind::array, true, "dense columns it reads"},
-        {"rows", json_kind::integer, true, "buckets that have weights"},
-        {"entries", json_kind::integer, true, "weights of all rows"},
-        {"fingerprint", json_kind::text, true, "of the feature plan it was trained with, or empty"},
-        {"training", json_kind::object, true, "how it was trained"},
-    };
     const std::size_t whole = bytes.size();
     if (whole < weight_preamble || bytes.substr(0, weight_magic.size()) != weight_magic)
         return weight_problem("model.magic", "not a model file: it does not begin with \"OPSPW\"", "byte 0");
@@ -149,7 +141,7 @@ OPSPILOT_INLINE result<weight_file> read_weight_file(std::string_view bytes, std
     OPSPILOT_TRY(const json header, parse_json(bytes.substr(0, header_size), error_kind::model));
     bytes.remove_prefix(header_size);
 
-    std::vector<document_field> table(std::begin(common), std::end(common));
+    std::vector<document_field> table(weight_common_fields.begin(), weight_common_fields.end());
     table.insert(table.end(), fields.begin(), fields.end());
     OPSPILOT_CHECK(check_object(header, table, "", error_kind::model));
     if (header.at("kind").get_ref<const std::string&>() != kind)

@@ -6,6 +6,7 @@
 /// is the number of outputs for a classifier and 1 for a choice model. Nothing follows.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/base/document.hpp"
 #include "opspilot/base/result.hpp"
 #include "opspilot/rank/sparse_weights.hpp"
 
@@ -36,6 +38,34 @@ struct weight_shape {
     std::size_t outputs = 0;
     std::size_t column_width = 0;  // 0 stands for "as many as outputs"
 };
+
+/// Keys of every header, and of a block in it.
+inline constexpr std::array<document_field, 7> weight_common_fields{{
+    {"kind", json_kind::text, true, "which model this is", {}},
+    {"blocks", json_kind::array, true, "sparse blocks it reads", {}},
+    {"columns", json_kind::array, true, "dense columns it reads", {}},
+    {"rows", json_kind::integer, true, "buckets that have weights", {}},
+    {"entries", json_kind::integer, true, "weights of all rows", {}},
+    {"fingerprint", json_kind::text, true, "of the feature plan it was trained with, or empty", {}},
+    {"training", json_kind::object, true, "how it was trained", {}},
+}};
+inline constexpr std::array<document_field, 2> weight_block_fields{{
+    {"name", json_kind::text, true, "sparse block of the feature plan", {}},
+    {"dimension", json_kind::integer, true, "its number of buckets", {}},
+}};
+/// Keys of a classifier's header alone.
+inline constexpr std::array<document_field, 1> classifier_fields{{
+    {"classes", json_kind::array, true, "action ids, and \"override\" for none of them", {}},
+}};
+/// Keys of a choice model's header alone, and of an item of its keys.
+inline constexpr std::array<document_field, 2> choice_fields{{
+    {"keys", json_kind::array, true, "action fields that are crossed with the task's text, and their values", {}},
+    {"outside", json_kind::boolean, true, "whether choosing none of the candidates has a utility", {}},
+}};
+inline constexpr std::array<document_field, 2> choice_key_fields{{
+    {"field", json_kind::text, true, "name of a string field of actions", {}},
+    {"values", json_kind::array, true, "its values seen in training", {}},
+}};
 
 /// Limits that keep an untrusted header from asking for more than it brings.
 inline constexpr std::size_t most_outputs = 65535;

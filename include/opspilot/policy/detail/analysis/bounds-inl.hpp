@@ -128,6 +128,20 @@ private:
         return true;
     }
 
+    [[nodiscard]] bounds looked_up(std::uint32_t i, bool sound) const {
+        const cel::detail::lookup_table& table = c_.tables->tables[c_.meanings[i].index];
+        const bool own = c_.ast.nodes[i].count > 2;  // gives what the call says where there is no row
+        bounds b = of_total(sound && (own || !table.otherwise.is(cel::kind::unbound)));
+        b.nan = own && child(i, 2).nan;
+        if (table.item == cel::kind::integer) {
+            b.low = own ? std::min(table.low, child(i, 2).low) : table.low;
+            b.high = own ? std::max(table.high, child(i, 2).high) : table.high;
+        } else if (table.item == cel::kind::number) {
+            b.from = own ? std::min(table.from, child(i, 2).from) : table.from;
+            b.to = own ? std::max(table.to, child(i, 2).to) : table.to;
+        }
+        return b;
+    }
     [[nodiscard]] bounds called(std::uint32_t i) const {
         const cel::detail::node& n = c_.ast.nodes[i];
         namespace types = cel::detail::types;
@@ -140,6 +154,7 @@ private:
         }
         if (is("contains") || is("startsWith") || is("endsWith") || is("hasValue") || is("orValue")) return of_total(sound);
         if (is("matches")) return of_total(sound && c_.ast.nodes[c_.ast.child(i, 1)].kind == kind::text);
+        if (c_.meanings[i].what == cel::detail::reference::lookup) return looked_up(i, sound);
         if (n.count == 1 && !n.member && (is("double") || is("int")) && type(i, 0) == types::integer) {
             bounds b = child(i, 0);
             if (is("double")) {

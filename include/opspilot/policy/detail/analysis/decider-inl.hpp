@@ -9,14 +9,19 @@
 
 namespace opspilot::detail::analysis {
 
-OPSPILOT_INLINE decider::decider(const schema& s, dictionary& strings)
-    : schema_(s), strings_(strings), library_(s), maker_(s, strings), memory_(std::size_t{16} << 20) {}
+OPSPILOT_INLINE decider::decider(const schema& s, dictionary& strings, lookup_tables tables)
+    : schema_(s),
+      strings_(strings),
+      tables_(std::move(tables)),
+      library_(s),
+      maker_(s, strings),
+      memory_(std::size_t{16} << 20) {}
 OPSPILOT_INLINE decider::~decider() = default;
 
 OPSPILOT_INLINE result<std::uint32_t> decider::add(std::string_view source) {
     if (const auto known = known_.find(std::string(source)); known != known_.end()) return known->second;
     cel::detail::checked c;
-    if (const auto wrong = cel::detail::read_condition(source, schema_, c))
+    if (const auto wrong = cel::detail::read_condition(source, schema_, tables_.state, c))
         return error{error_kind::policy, wrong->code, wrong->message, "byte " + std::to_string(wrong->offset), wrong->hint};
     conditions_.push_back(library_.take_apart(std::move(c)));
     const auto number = static_cast<std::uint32_t>(conditions_.size() - 1);

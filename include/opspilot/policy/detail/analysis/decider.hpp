@@ -19,6 +19,7 @@
 #include "opspilot/data/frame.hpp"
 #include "opspilot/policy/detail/analysis/rows.hpp"
 #include "opspilot/policy/detail/analysis/tests.hpp"
+#include "opspilot/policy/tables.hpp"
 
 namespace opspilot::detail::analysis {
 
@@ -44,8 +45,8 @@ struct decision {
 
 class decider {
 public:
-    /// Both must outlive the decider. `strings` gets the texts of conditions that are run.
-    decider(const schema& s, dictionary& strings);
+    /// Schema and dictionary must outlive the decider. `strings` gets the texts of conditions that are run.
+    decider(const schema& s, dictionary& strings, lookup_tables tables = {});
     ~decider();
     decider(const decider&) = delete;
     decider& operator=(const decider&) = delete;
@@ -78,6 +79,7 @@ private:
     friend class search;
     const schema& schema_;
     dictionary& strings_;
+    lookup_tables tables_;
     test_library library_;
     std::deque<condition> conditions_;
     std::unordered_map<std::string, std::uint32_t> known_;

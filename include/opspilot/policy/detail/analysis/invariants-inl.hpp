@@ -66,7 +66,7 @@ private:
 OPSPILOT_INLINE std::vector<policy_set::proof> prove(const policy_set& set, dictionary& strings) {
     std::vector<policy_set::proof> out;
     if (set.state->invariants.empty()) return out;
-    decider d(set.state->fields, strings);
+    decider d(set.state->fields, strings, set.state->tables);
     d.question_budget = 4'000'000;
     prover p(set, d);
     for (const policy_invariant& v : set.state->invariants) out.push_back(p.prove(v));

@@ -18,7 +18,7 @@ namespace opspilot::detail::analysis {
 class linter {
 public:
     linter(const policy_set& set, dictionary& strings, std::vector<policy_finding>& out)
-        : parts_(*set.state), out_(out), decider_(set.state->fields, strings), places_(*set.state) {
+        : parts_(*set.state), out_(out), decider_(set.state->fields, strings, set.state->tables), places_(*set.state) {
         decider_.budget = 4'000'000;
         decider_.question_budget = 100'000;
         for (const policy_rule& r : parts_.rules) {
@@ -126,11 +126,16 @@ private:
                         "type it again, or write it with an escape");
     }
     /// Ids and texts that differ and look the same.
+    [[nodiscard]] static bool is_ascii(std::string_view text) noexcept {
+        return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    }
     void appearances() {
         std::map<std::string, std::string> seen;
         const auto clashes = [&](const std::string& text) -> const std::string* {
             const auto [at, fresh] = seen.emplace(appearance(text), text);
-            return fresh || at->second == text ? nullptr : &at->second;
+            // l, 1 and I look alike too, but whoever types ASCII sees ASCII.
+            const bool plain = is_ascii(text) && is_ascii(at->second);
+            return fresh || plain || at->second == text ? nullptr : &at->second;
         };
         const schema& fields = decider_.tests().fields();
         for (const role r : {role::task, role::action, role::candidate})

@@ -109,6 +109,7 @@ private:
             if (!shared && (a.what->reads.size() != 1 || a.what->reads[0].field != use.field)) continue;
             if (a.what->shape == test::form::text)
                 for (const literal& l : a.what->constants) add(constants, l.value.view());
+            for (const std::string_view key : a.what->keys) add(constants, key);
             if (a.what->shape == test::form::prefix) add(starts, a.what->constants[0].value.view());
             if (shared && constants.size() < 48)
                 for (const reading& r : a.what->reads) {
@@ -125,7 +126,7 @@ private:
         std::vector<holding> value(1);
         for (asked& a : asked_) {
             if (a.fields.empty()) {
-                if (a.what->runnable) a.now = d_.bench_.run(*a.what, {});
+                a.now = d_.bench_.run(*a.what, {});
                 continue;
             }
             if (a.fields.size() != 1) continue;
@@ -141,11 +142,10 @@ private:
         return true;
     }
     static bool alike(const test& t, const cell_set& c) {
-        if (!t.runnable) return false;
         if (c.fixed()) return true;
         if (c.what == cell_set::kind::range) return t.shape == test::form::chain || only_presence(t);
         if (c.what == cell_set::kind::texts)
-            return (t.shape == test::form::text || t.shape == test::form::prefix || only_presence(t)) &&
+            return (t.shape == test::form::text || t.shape == test::form::prefix || !t.keys.empty() || only_presence(t)) &&
                    c.sample.is(cel::kind::text);
         return false;
     }
@@ -153,7 +153,7 @@ private:
 
     bool find_unknowns() {
         for (asked& a : asked_) {
-            if (a.fields.empty() && a.what->runnable) continue;
+            if (a.fields.empty()) continue;
             if (a.fields.size() == 1 && std::find(a.by_cell.begin(), a.by_cell.end(), outcomes{0}) == a.by_cell.end()) continue;
             const test& t = *a.what;
             // Chains over one field are cells; what is left of the others compares a term.
@@ -202,11 +202,12 @@ private:
         }
         if (at == stands_failing) return lost || !a.what->total;
         if (a.fields.size() == 1 && (a.what->seeking == 'c' || a.what->seeking == 'e')) return search_possible(a, at);
-        if (at == stands_unordered || unknowns_[a.unknown].shape != test::form::relation || a.fields.size() != 2) return true;
+        if (at == stands_unordered || unknowns_[a.unknown].shape != test::form::relation) return true;
+        if (!bounds_allow(a, at)) return false;
+        if (!a.what->plain_texts || a.fields.size() != 2 || at != 1) return true;
         const cell_set* const first = chosen(a.fields[0]);
         const cell_set* const second = chosen(a.fields[1]);
-        if (first == nullptr || second == nullptr) return true;
-        return relation_possible(*a.what, a, *first, *second, at);
+        return first == nullptr || second == nullptr || texts_may_meet(a, *first, *second);
     }
     /// A text that ends with or contains one part contains that part's parts too.
     [[nodiscard]] bool search_possible(const asked& a, standing at) const {
@@ -231,37 +232,42 @@ private:
         }
         return true;
     }
-    [[nodiscard]] bool relation_possible(const test& t, const asked& a, const cell_set& first, const cell_set& second,
-                                         standing at) const {
-        if (t.plain_texts) {
-            if (at != 1) return true;
-            if (first.what == cell_set::kind::missing || second.what == cell_set::kind::missing) return true;
-            if (first.what == cell_set::kind::single && second.what == cell_set::kind::single)
-                return first.sample.view() == second.sample.view();
-            if (first.what == cell_set::kind::single) return contains_text(domains_[a.fields[1]], second, first.sample.view());
-            if (second.what == cell_set::kind::single) return contains_text(domains_[a.fields[0]], first, second.sample.view());
-            const domain &one = domains_[a.fields[0]], &two = domains_[a.fields[1]];
-            return one.starts != two.starts || first.start == second.start;
+    /// The ends of one side of a relation: by the cell of the field that it follows, else by what is known of it at all.
+    [[nodiscard]] bool ends_of(const asked& a, const std::optional<chain>& way, const bounds& known, cel::detail::type_id type,
+                               cel::value& low, cel::value& high) const {
+        for (std::size_t i = 0; way && i < a.fields.size(); ++i) {
+            const cell_set* const c = chosen(a.fields[i]);
+            if (domains_[a.fields[i]].field != way->field() || c == nullptr) continue;
+            if (c->what != cell_set::kind::single && c->what != cell_set::kind::range) return false;
+            const chain::place first = way->at(c->low), last = way->at(c->high);
+            low = way->rises() ? first.value : last.value;
+            high = way->rises() ? last.value : first.value;
+            return first.beyond == 0 && last.beyond == 0;
         }
-        if (!t.way || !t.other_way) return true;
-        const auto ends = [](const chain& way, const cell_set& c, cel::value& low, cel::value& high) {
-            const chain::place a_ = way.at(c.low), b = way.at(c.high);
-            low = way.rises() ? a_.value : b.value;
-            high = way.rises() ? b.value : a_.value;
-            return a_.beyond == 0 && b.beyond == 0;
-        };
-        const bool in_order = t.way->field() == domains_[a.fields[0]].field;
-        const cell_set& mine = in_order ? first : second;
-        const cell_set& others = in_order ? second : first;
-        const auto measured = [](const cell_set& c) {
-            return c.what == cell_set::kind::single || c.what == cell_set::kind::range;
-        };
-        if (!measured(mine) || !measured(others)) return true;
+        const bool whole = type == cel::detail::types::integer;
+        if (!whole && type != cel::detail::types::number) return false;
+        low = whole ? cel::make_integer(known.low) : cel::make_number(known.from);
+        high = whole ? cel::make_integer(known.high) : cel::make_number(known.to);
+        return true;
+    }
+    [[nodiscard]] bool bounds_allow(const asked& a, standing at) const {
+        const test& t = *a.what;
         cel::value low, high, other_low, other_high;
-        if (!ends(*t.way, mine, low, high) || !ends(*t.other_way, others, other_low, other_high)) return true;
+        if (!ends_of(a, t.way, t.known, t.subject_type, low, high)) return true;
+        if (!ends_of(a, t.other_way, t.other_known, t.other_type, other_low, other_high)) return true;
         if (at == 0) return cel::compare(low, other_high) == cel::ordering::less;
         if (at == 2) return cel::compare(high, other_low) == cel::ordering::greater;
         return cel::compare(low, other_high) != cel::ordering::greater && cel::compare(high, other_low) != cel::ordering::less;
+    }
+    /// Whether two texts may be equal, given their cells.
+    [[nodiscard]] bool texts_may_meet(const asked& a, const cell_set& first, const cell_set& second) const {
+        if (first.what == cell_set::kind::missing || second.what == cell_set::kind::missing) return true;
+        if (first.what == cell_set::kind::single && second.what == cell_set::kind::single)
+            return first.sample.view() == second.sample.view();
+        const domain &one = domains_[a.fields[0]], &two = domains_[a.fields[1]];
+        if (first.what == cell_set::kind::single) return contains_text(two, second, first.sample.view());
+        if (second.what == cell_set::kind::single) return contains_text(one, first, second.sample.view());
+        return one.starts != two.starts || first.start == second.start;
     }
 
     /// What the unknown leaves open for a test.
@@ -283,7 +289,7 @@ private:
             for (const outcomes o : a.by_cell) out |= o != 0 ? o : by_unknown(a);
             return out;
         }
-        bool all_fixed = a.what->runnable, may_lack = false, may_lose = false;
+        bool all_fixed = true, may_lack = false, may_lose = false;
         for (std::size_t i = 0; i < a.fields.size(); ++i) {
             const cell_set* const c = chosen(a.fields[i]);
             const bool strict = a.what->reads[i].strict;

@@ -18,6 +18,7 @@ OPSPILOT_INLINE cel::detail::checked cut_out(const cel::detail::checked& c, std:
     cel::detail::checked out;
     out.pool = c.pool;
     out.ast.slots = c.ast.slots;
+    out.tables = c.tables;
     for (std::uint32_t i = begin; i <= node; ++i) {
         cel::detail::node n = c.ast.nodes[i];
         const auto first = static_cast<std::uint32_t>(out.ast.children.size());
@@ -53,7 +54,8 @@ OPSPILOT_INLINE std::optional<literal> literal_of(const cel::detail::checked& c,
     using cel::detail::reference;
     for (std::uint32_t i = c.ast.nodes[node].begin; i <= node; ++i) {
         const cel::detail::meaning& m = c.meanings[i];
-        if (m.what != reference::none && m.what != reference::type) return {};
+        if (m.what != reference::none && m.what != reference::type && m.what != reference::table && m.what != reference::lookup)
+            return {};
         if (c.ast.nodes[i].kind == cel::detail::node_kind::slot) return {};
     }
     cel::detail::checked part = cut_out(c, node);
@@ -96,8 +98,7 @@ public:
         const std::vector<bounds> known = bounds_finder(tree_, schema_).run();
         out_.total = known[root_].total && tree_.types[root_] == cel::detail::types::boolean;
         find_words();
-        for (const cel::detail::node& n : tree_.ast.nodes)
-            if (n.kind == kind::call && n.name == "lookup") out_.runnable = false;
+        find_keys();
         find_shape(known);
         compile();
         return std::move(out_);
@@ -105,6 +106,7 @@ public:
 
 private:
     using kind = cel::detail::node_kind;
+    static constexpr std::size_t most_keys = 64;
 
     [[nodiscard]] const cel::detail::node& node(std::uint32_t i) const { return tree_.ast.nodes[i]; }
     [[nodiscard]] std::uint32_t child(std::uint32_t i, std::uint32_t k) const { return tree_.ast.child(i, k); }
@@ -144,7 +146,7 @@ private:
     void find_words() {
         for (std::uint32_t i = 0; i <= root_; ++i) {
             const cel::detail::node& n = node(i);
-            if (n.kind != kind::text) continue;
+            if (n.kind != kind::text || tree_.meanings[i].what == cel::detail::reference::table) continue;
             const std::uint32_t parent = tree_.ast.parents[i];
             const bool pattern = node(parent).kind == kind::call && node(parent).name == "matches" && parent != i;
             if (!pattern) {
@@ -168,6 +170,29 @@ private:
                 if (!word.empty()) out_.words.push_back(std::exchange(word, {}));
             }
         }
+    }
+
+    /// Keys of tables: a few for trying rows, and all where they and "any other text" are all that the test can tell apart.
+    void find_keys() {
+        using cel::detail::reference;
+        bool only_keys = out_.reads.size() == 1;
+        for (std::uint32_t i = 0; i <= root_; ++i) {
+            const cel::detail::meaning& m = tree_.meanings[i];
+            const std::uint32_t parent = tree_.ast.parents[i];
+            if (m.what == reference::field || m.what == reference::optional_field || m.what == reference::now)
+                only_keys = only_keys && text_field(i) && parent != i && tree_.meanings[parent].what == reference::lookup &&
+                            child(parent, 1) == i;
+            if (m.what != reference::lookup) continue;
+            const cel::detail::lookup_table& table = tree_.tables->tables[m.index];
+            if (table.key != cel::kind::text) continue;
+            only_keys = only_keys && table.rows.size + out_.keys.size() <= most_keys;
+            for (std::size_t r = 0; r < std::min<std::uint64_t>(table.rows.size, most_keys); ++r) {
+                const std::string_view key = table.rows.entries[r].key.view();
+                if (out_.words.size() < 16 && key.size() <= 256) out_.words.emplace_back(key);
+                out_.keys.push_back(key);
+            }
+        }
+        if (!only_keys) out_.keys.clear();
     }
 
     static std::optional<comparison> comparison_of(kind k) {
@@ -270,17 +295,22 @@ private:
         out_.subject = key_of(tree_, left);
         out_.other = key_of(tree_, right);
         out_.subject_type = tree_.types[left];
+        out_.other_type = tree_.types[right];
+        out_.known = known[left];
+        out_.other_known = known[right];
         out_.plain_texts = text_field(left) && text_field(right);
         out_.way = chain::of(tree_, left);
         out_.other_way = chain::of(tree_, right);
-        const auto may_be_nan = [&](std::uint32_t i) { return tree_.types[i] == cel::detail::types::number && known[i].nan; };
-        out_.known.nan = may_be_nan(left) || may_be_nan(right);
         if (out_.subject > out_.other) {
             std::swap(out_.subject, out_.other);
             std::swap(out_.way, out_.other_way);
+            std::swap(out_.subject_type, out_.other_type);
+            std::swap(out_.known, out_.other_known);
             out_.how = mirrored(out_.how);
             out_.swapped = true;
         }
+        const auto may_be_nan = [&](std::uint32_t i) { return tree_.types[i] == cel::detail::types::number && known[i].nan; };
+        out_.known.nan = may_be_nan(left) || may_be_nan(right);
     }
 
     /// Fields become variables, so that the test runs without tables.

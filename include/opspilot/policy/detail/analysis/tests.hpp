@@ -99,7 +99,6 @@ struct test {
     comparison how = comparison::equal;
     bool swapped = false;  ///< relation: `subject` stands on the right
     bool total = false;
-    bool runnable = true;      ///< its outcome follows from its fields; not where a table is looked up
     bool presence = false;     ///< asks only whether its field is there
     bool plain_texts = false;  ///< relation: of two text fields as they are
     std::optional<chain> way, other_way;
@@ -107,10 +106,14 @@ struct test {
     std::string subject, other;  ///< keys of subtrees
     bounds known;                ///< of the subject; of a relation `nan` is that of both
     cel::detail::type_id subject_type = 0;
-    std::vector<std::string> words;  ///< texts that the test is about
-    std::string sought;              ///< contains, endsWith: the text
-    char seeking = 0;                ///< 'c' contains, 'e' ends with, 'm' matches, 'i' in a list of the record
-    cel::detail::program run;        ///< over three variables per reading: value, optional, presence
+    bounds other_known;  ///< relation: of the other side
+    cel::detail::type_id other_type = 0;
+    std::vector<std::string> words;      ///< texts that the test is about
+    std::string sought;                  ///< contains, endsWith: the text
+    std::vector<std::string_view> keys;  ///< of one text field that is only looked up in tables: their keys; of all other texts
+                                         ///< the outcome is the same. Empty where that is not so
+    char seeking = 0;                    ///< 'c' contains, 'e' ends with, 'm' matches, 'i' in a list of the record
+    cel::detail::program run;            ///< over three variables per reading: value, optional, presence
 
     [[nodiscard]] std::optional<std::size_t> position(field_id f) const noexcept;
 };

@@ -95,9 +95,9 @@ inline json node_json(const cel::detail::checked& c, std::uint32_t i, const sche
 
 }  // namespace detail::analysis
 
-OPSPILOT_INLINE result<std::string> condition_tree(std::string_view condition, const schema& s) {
+OPSPILOT_INLINE result<std::string> condition_tree(std::string_view condition, const schema& s, const lookup_tables& tables) {
     cel::detail::checked c;
-    if (const auto wrong = cel::detail::read_condition(condition, s, c))
+    if (const auto wrong = cel::detail::read_condition(condition, s, tables.state, c))
         return error{error_kind::policy, wrong->code, wrong->message, "byte " + std::to_string(wrong->offset), wrong->hint};
     detail::json nodes = detail::json::array();
     for (std::uint32_t i = 0; i < c.ast.nodes.size(); ++i) nodes.push_back(detail::analysis::node_json(c, i, s));

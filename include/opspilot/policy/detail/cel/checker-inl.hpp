@@ -32,6 +32,7 @@ public:
         out_.types.assign(ast_.nodes.size(), types::dyn);
         out_.meanings.assign(ast_.nodes.size(), {});
         slots_.assign(ast_.slots, types::dyn);
+        out_.tables = env_.tables;
         for (std::uint32_t i = 0; i < ast_.nodes.size(); ++i) {
             out_.types[i] = visit(i);
             const std::uint32_t parent = ast_.parents[i];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include "opspilot/policy/detail/cel/ast.hpp"
 #include "opspilot/policy/detail/cel/functions.hpp"
 #include "opspilot/policy/detail/cel/lexer.hpp"
+#include "opspilot/policy/detail/cel/lookup.hpp"
 #include "opspilot/policy/detail/cel/types.hpp"
 
 namespace opspilot::cel::detail {
@@ -19,6 +21,7 @@ namespace opspilot::cel::detail {
 /// What names an expression may use.
 struct environment {
     const opspilot::schema* records = nullptr;  ///< gives task.*, action.*, candidate.* and `now`; null = none
+    std::shared_ptr<const lookup_set> tables;   ///< what lookup() may name where there are records; null = none
     std::span<const std::pair<std::string, type_id>> variables;
     std::string container;  ///< "a.b": x may be a.b.x, a.x or x
     bool check = true;      ///< false: unknown names and impossible operations are errors of the evaluation instead
@@ -34,6 +37,8 @@ enum class reference : std::uint8_t {
     optional_field,  ///< the same as an optional: task.?region
     now,             ///< time of the decision
     type,            ///< type name; `index` is the kind
+    table,           ///< the text that names a table
+    lookup,          ///< the call that looks into it: `index` into `checked::tables`
 };
 
 struct meaning {
@@ -63,6 +68,7 @@ struct checked {
     std::vector<type_id> types;     ///< per node
     std::vector<meaning> meanings;  ///< per node
     std::vector<dynamic_path> paths;
+    std::shared_ptr<const lookup_set> tables;
     std::vector<remark> remarks;  ///< in source order
     [[nodiscard]] bool ok() const noexcept;
 };

@@ -304,8 +304,87 @@ protected:
         return std::any_of(all.begin(), all.end(), [&](const overload& o) { return o.name.starts_with(start); });
     }
 
+    /// lookup("table", key) and lookup("table", key, otherwise).
+    type_id looked_up(index i) {
+        const node& n = ast_.nodes[i];
+        if (n.count < 2 || n.count > 3) {
+            report("policy.lookup", n,
+                   fmt::format("'lookup' takes a table, a key and what to give without one, found {} arguments", n.count),
+                   "write lookup('table', key) or lookup('table', key, otherwise)");
+            return types::dyn;
+        }
+        const index first = ast_.child(i, 0);
+        if (ast_.nodes[first].kind != node_kind::text) {
+            report("policy.table_name", ast_.nodes[first], "the table of lookup() is named by a text in quotes",
+                   "write lookup('limits', …)");
+            return types::dyn;
+        }
+        const auto at = env_.tables == nullptr ? std::nullopt : env_.tables->find(ast_.nodes[first].name);
+        if (!at) {
+            unknown_table(ast_.nodes[first]);
+            return types::dyn;
+        }
+        const lookup_table& table = env_.tables->tables[*at];
+        out_.meanings[i] = {reference::lookup, *at, {}};
+        out_.meanings[first] = {reference::table, *at, {}};
+        const index key = ast_.child(i, 1);
+        if (type(key) != table.key_type() && type(key) != types::dyn) {
+            report("policy.type", ast_.nodes[key],
+                   fmt::format("the keys of table {} are of type {}, found {}", quote(table.name), named(table.key_type()),
+                               named(type(key))));
+        } else {
+            warn_unlisted(n, key, table);
+        }
+        const type_id given = table.item_type(pool_);
+        if (n.count == 3 && !pool_.fits(type(ast_.child(i, 2)), given))
+            report("policy.type", ast_.nodes[ast_.child(i, 2)],
+                   fmt::format("the values of table {} are of type {}, found {}", quote(table.name), named(given),
+                               named(type(ast_.child(i, 2)))),
+                   given == types::number && type(ast_.child(i, 2)) == types::integer
+                       ? fmt::format("write {}.0", ast_.text_of(ast_.child(i, 2)))
+                       : "");
+        return given;
+    }
+    void unknown_table(const node& name) {
+        std::vector<std::string_view> known;
+        if (env_.tables != nullptr)
+            for (const lookup_table& t : env_.tables->tables) known.push_back(t.name);
+        std::string hint = did_you_mean(name.name, known);
+        if (hint.empty() && known.empty())
+            hint = "tables are documents in tables/ of a bundle, or given to whatever compiles the policy";
+        else if (hint.empty())
+            hint =
+                fmt::format("tables: {}",
+                            fmt::join(known.begin(),
+                                      known.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(8, known.size())), ", "));
+        report("policy.unknown_table", name, fmt::format("no table is called {}", quote(name.name)), std::move(hint));
+    }
+    /// Keys that are known now, and for which the table has nothing to give.
+    void warn_unlisted(const node& call, index key, const lookup_table& table) {
+        if (call.count == 3 || !table.otherwise.is(kind::unbound)) return;
+        const node& k = ast_.nodes[key];
+        const auto lacks = [&](std::string_view text) { return table.find(make_text(text)) == nullptr; };
+        if (k.kind == node_kind::text && lacks(k.name)) {
+            std::vector<std::string_view> near;
+            for (std::size_t r = 0; r < std::min<std::uint64_t>(table.rows.size, 1000); ++r)
+                near.push_back(table.rows.entries[r].key.view());
+            report("policy.no_such_key", k, fmt::format("table {} has no key {}", quote(table.name), quote(k.name)),
+                   did_you_mean(k.name, near));
+            return;
+        }
+        if (out_.meanings[key].what != reference::field || type(key) != types::text) return;
+        const opspilot::field& f = env_.records->at(out_.meanings[key].where);
+        const auto unlisted = std::find_if(f.values.begin(), f.values.end(), lacks);
+        if (unlisted != f.values.end())
+            warn("policy.key_not_in_table", k,
+                 fmt::format("table {} has no key {}, which {}.{} may be", quote(table.name), quote(*unlisted),
+                             opspilot::name(out_.meanings[key].where.where), f.name),
+                 "add a row, a \"default\", or what to give instead as a third argument");
+    }
+
     type_id called(index i) {
         const node& n = ast_.nodes[i];
+        if (n.name == "lookup" && !n.member && env_.records != nullptr) return looked_up(i);
         std::vector<type_id> arguments(n.count);
         for (std::uint32_t c = 0; c < n.count; ++c) arguments[c] = out_.types[ast_.child(i, c)];
         bool same_name = false, other_form = false;
@@ -322,6 +401,7 @@ protected:
         if (!same_name || library) {
             const std::string name = library ? fmt::format("{}.{}", ast_.nodes[ast_.child(i, 0)].name, n.name) : n.name;
             std::vector<std::string_view> known{"has", "cel.bind"};
+            if (env_.records != nullptr) known.push_back("lookup");
             for (const overload& o : overloads()) known.push_back(o.name);
             std::string hint = did_you_mean(name, known);
             for (const std::string_view full : known)  // the library's name left out

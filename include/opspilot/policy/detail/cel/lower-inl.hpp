@@ -83,8 +83,10 @@ private:
     };
 
     [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(p_.code.size()); }
-    /// A part of a name or record that no instruction stands for.
-    [[nodiscard]] bool is_silent(index i) const noexcept { return c_.meanings[i].what == reference::absorbed; }
+    /// A part of a name or record, or the name of a table: no instruction stands for it.
+    [[nodiscard]] bool is_silent(index i) const noexcept {
+        return c_.meanings[i].what == reference::absorbed || c_.meanings[i].what == reference::table;
+    }
 
     /// Whether node i reads no more than `mask`, and its parent does: the top of a subtree of that colour.
     [[nodiscard]] bool is_top(index i, std::uint32_t mask) const noexcept {
@@ -190,6 +192,14 @@ private:
                 out.a = static_cast<std::uint32_t>(m.where.where);
                 out.b = m.where.index;
                 out.c = name_of(n.name);
+                return out;
+            case reference::lookup:
+                p_.tables = c_.tables;
+                out.op = opcode::lookup;
+                out.count = n.count;
+                out.a = reg(i, 1);
+                out.b = m.index;
+                if (n.count > 2) out.c = reg(i, 2);
                 return out;
             default: break;
         }

@@ -56,6 +56,7 @@ OPSPILOT_INLINE void run(const program& p, machine& m, std::uint32_t from, std::
                     out = make_boolean(p.regexes[i.b]->search(r[i.a].view()));
                 }
                 break;
+            case opcode::lookup: out = looked_up(p, i, m); break;
             case opcode::unknown: out = make_error(fault::unknown_function, i.offset, p.names[i.b]); break;
             case opcode::negate: out = r[i.a].failed() ? r[i.a] : negated(r[i.a], i); break;
             case opcode::not_:

@@ -310,4 +310,16 @@ inline value called(const program& p, const instruction& i, machine& m) {
     return m.steps > m.step_limit ? make_error(fault::cost_limit, i.offset) : v;
 }
 
+/// What a table gives for a key. Failing arguments fail it, also what it would give otherwise, as in any call.
+inline value looked_up(const program& p, const instruction& i, machine& m) noexcept {
+    const value& key = m.registers[i.a];
+    if (key.failed()) return key;
+    if (i.count > 2 && m.registers[i.c].failed()) return m.registers[i.c];
+    const lookup_table& table = p.tables->tables[i.b];
+    if (!key.is(table.key)) return no_overload(i);
+    if (key.is(kind::text)) m.steps += key.size / 16;
+    if (const value* const found = i.count > 2 ? find_key(table.rows, key) : table.find(key)) return *found;
+    return i.count > 2 ? m.registers[i.c] : make_error(fault::not_in_table, i.offset, table.name);
+}
+
 }  // namespace opspilot::cel::detail

@@ -38,6 +38,7 @@ enum class opcode : std::uint8_t {
     call,             ///< function `flag` on `count` registers at arguments[a]; of a library: overloads()[b]
     search,           ///< a matches regexes[b]
     unknown,          ///< unknown function names[b]
+    lookup,           ///< of a in table b; `count` 3: else c
     negate,
     not_,
     add,
@@ -98,6 +99,7 @@ struct program {
     std::vector<path_step> paths;
     std::vector<std::string> variables;  ///< names, in the order their values are given
     std::vector<std::shared_ptr<const regex>> regexes;
+    std::shared_ptr<const lookup_set> tables;
     std::deque<std::string> names;  ///< stable addresses: values and errors point at them
     std::shared_ptr<arena> memory;  ///< of constants
 };

@@ -198,24 +198,42 @@ OPSPILOT_INLINE column_view block_evaluator::field_column(std::uint32_t part) {
 
 // ---- the scalar machine ----
 
+/// Runs a program candidate by candidate; what reads the task alone once.
+class candidate_runner {
+public:
+    candidate_runner(const program& p, machine& m, std::size_t first) : p_(p), m_(m), first_(first) {}
+
+    const value& operator()(std::size_t i) {
+        m_.candidate = first_ + i;
+        if (!begun_) {
+            m_.memory->reset();
+            m_.prepare(p_);
+            run(p_, m_, 0, p_.main_begin);
+            after_task_ = m_.memory->here();
+            begun_ = true;
+        }
+        m_.memory->rewind(after_task_);
+        m_.steps = 0;
+        run(p_, m_, p_.main_begin, static_cast<std::uint32_t>(p_.code.size()));
+        return m_.registers[p_.result];
+    }
+
+private:
+    const program& p_;
+    machine& m_;
+    std::size_t first_;
+    bool begun_ = false;
+    arena::mark after_task_;
+};
+
 OPSPILOT_INLINE truths block_evaluator::by_machine(std::uint32_t part, const std::uint64_t* needed) {
-    const program& p = g_.programs[g_.parts[part].program];
+    candidate_runner run_at(g_.programs[g_.parts[part].program], m_, first_);
     std::uint64_t* const yes = yes_of(part);
     std::uint64_t* const error = error_of(part);
     std::fill_n(yes, words(), 0);
     std::fill_n(error, words(), 0);
-    m_.memory->reset();
-    m_.prepare(p);
-    m_.candidate = first_;
-    run(p, m_, 0, p.main_begin);
-    const arena::mark after_task = m_.memory->here();
-    const auto end = static_cast<std::uint32_t>(p.code.size());
     each_bit(needed == nullptr ? rows_plane_.data() : needed, words(), [&](std::size_t i) {
-        m_.memory->rewind(after_task);
-        m_.candidate = first_ + i;
-        m_.steps = 0;
-        run(p, m_, p.main_begin, end);
-        const value& v = m_.registers[p.result];
+        const value& v = run_at(i);
         const std::uint64_t bit = std::uint64_t{1} << (i % 64);
         if (!v.is(kind::boolean))
             error[i / 64] |= bit;
@@ -225,46 +243,86 @@ OPSPILOT_INLINE truths block_evaluator::by_machine(std::uint32_t part, const std
     return settled(yes, error);
 }
 
-OPSPILOT_INLINE truths block_evaluator::by_text(std::uint32_t part, const std::uint64_t* needed) {
-    const rows_of r = rows(g_.parts[part].field);
-    const std::uint32_t* const codes = taken(r, r.values->codes, s_.codes.data());
-    const std::size_t known = f_.strings->size();
-    if (s_.answers.size() < known + 1) s_.answers.resize(known + 1);  // the last one stands for no text
+OPSPILOT_INLINE std::size_t block_evaluator::begin_texts(std::uint32_t part) {
+    const std::size_t none = f_.strings->size();
+    if (s_.answers.size() < none + 1) s_.answers.resize(none + 1);
     state& s = s_.states[part];
     if (s.task != task_) {
         s.task = task_;
         s.texts = ++s_.marks;
     }
-    const program& p = g_.programs[g_.parts[part].program];
+    return none;
+}
+
+OPSPILOT_INLINE std::size_t block_evaluator::text_at(const rows_of& r, const std::uint32_t* codes, std::size_t i,
+                                                     std::size_t none) const noexcept {
+    const std::size_t row = r.picks == nullptr ? r.from + i : r.picks[i];
+    return r.values->valued[row] != 0 ? codes[i] : none;
+}
+
+OPSPILOT_INLINE truths block_evaluator::by_text(std::uint32_t part, const std::uint64_t* needed) {
+    const rows_of r = rows(g_.parts[part].field);
+    const std::uint32_t* const codes = taken(r, r.values->codes, s_.codes.data());
+    const std::size_t none = begin_texts(part);
+    const std::uint64_t mark = s_.states[part].texts;
+    candidate_runner run_at(g_.programs[g_.parts[part].program], m_, first_);
     std::uint64_t* const yes = yes_of(part);
     std::uint64_t* const error = error_of(part);
     std::fill_n(yes, words(), 0);
     std::fill_n(error, words(), 0);
-    bool begun = false;
-    arena::mark after_task;
-    const auto end = static_cast<std::uint32_t>(p.code.size());
     each_bit(needed == nullptr ? rows_plane_.data() : needed, words(), [&](std::size_t i) {
-        const std::size_t row = r.picks == nullptr ? r.from + i : r.picks[i];
-        const std::size_t at = r.values->valued[row] != 0 ? codes[i] : known;
-        if (s_.answers[at] / 4 != s.texts) {
-            if (!begun) {
-                m_.memory->reset();
-                m_.prepare(p);
-                run(p, m_, 0, p.main_begin);
-                after_task = m_.memory->here();
-                begun = true;
-            }
-            m_.memory->rewind(after_task);
-            m_.candidate = first_ + i;
-            m_.steps = 0;
-            run(p, m_, p.main_begin, end);
-            const value& v = m_.registers[p.result];
-            s_.answers[at] = s.texts * 4 + (v.is(kind::boolean) ? static_cast<std::uint64_t>(v.boolean) : 2);
+        std::uint64_t& answer = s_.answers[text_at(r, codes, i, none)];
+        if (answer / 4 != mark) {
+            const value& v = run_at(i);
+            answer = mark * 4 + (v.is(kind::boolean) ? static_cast<std::uint64_t>(v.boolean) : 2);
         }
-        yes[i / 64] |= (s_.answers[at] & 1) << (i % 64);
-        error[i / 64] |= (s_.answers[at] >> 1 & 1) << (i % 64);
+        yes[i / 64] |= (answer & 1) << (i % 64);
+        error[i / 64] |= (answer >> 1 & 1) << (i % 64);
     });
     return settled(yes, error);
+}
+
+OPSPILOT_INLINE column_view block_evaluator::looked_up(std::uint32_t part) {
+    const graph_part& g = g_.parts[part];
+    candidate_runner run_at(g_.programs[g.program], m_, first_);
+    std::uint64_t* const error = error_of(part);
+    std::fill_n(error, words(), 0);
+    double* const numbers = s_.numbers.data() + g.column * block_rows;
+    std::int64_t* const integers = s_.integers.data() + g.column * block_rows;
+    bool failed = false;
+    const auto take = [&](std::size_t i, const value& v) {
+        const bool fits = v.is(g.gives == lane::number ? kind::number : kind::integer);
+        failed = failed || !fits;
+        error[i / 64] |= static_cast<std::uint64_t>(!fits) << (i % 64);
+        if (g.gives == lane::number)
+            numbers[i] = fits ? v.number : 0;
+        else
+            integers[i] = fits ? v.integer : 0;
+    };
+    if (g.by_text) {
+        const rows_of r = rows(g.field);
+        const std::uint32_t* const codes = taken(r, r.values->codes, s_.codes.data());
+        const std::size_t none = begin_texts(part);
+        const std::uint64_t mark = s_.states[part].texts;
+        if (s_.values.size() < none + 1) s_.values.resize(none + 1);
+        for (std::size_t i = 0; i < rows_; ++i) {
+            const std::size_t at = text_at(r, codes, i, none);
+            if (s_.answers[at] / 4 != mark) {
+                s_.values[at] = run_at(i);
+                s_.answers[at] = mark * 4;
+            }
+            take(i, s_.values[at]);
+        }
+    } else {
+        for (std::size_t i = 0; i < rows_; ++i) take(i, run_at(i));
+    }
+    column_view out;
+    if (g.gives == lane::number)
+        out.numbers = numbers;
+    else
+        out.integers = integers;
+    out.error = failed ? error : nullptr;
+    return out;
 }
 
 // ---- logic ----
@@ -478,7 +536,11 @@ OPSPILOT_INLINE column_view block_evaluator::column(std::uint32_t part) {
 
 OPSPILOT_INLINE column_view block_evaluator::compute_column(std::uint32_t part) {
     if (ready_ != nullptr && ready_->entries[part].ready) return ready_column(ready_->entries[part], part);
-    return g_.parts[part].kind == part_kind::field ? field_column(part) : arithmetic(part);
+    switch (g_.parts[part].kind) {
+        case part_kind::field: return field_column(part);
+        case part_kind::looked_up: return looked_up(part);
+        default: return arithmetic(part);
+    }
 }
 
 /// With `needed` the answers matter there alone, which is only looked at where nobody else asks for the part.

@@ -50,6 +50,7 @@ private:
     truths chosen(std::uint32_t part);
     column_view compute_column(std::uint32_t part);
     column_view field_column(std::uint32_t part);
+    column_view looked_up(std::uint32_t part);
     column_view arithmetic(std::uint32_t part);
 
     /// The rows of a field's table that the block's candidates have.
@@ -59,6 +60,10 @@ private:
         std::size_t from = 0;
     };
     [[nodiscard]] rows_of rows(schema::path field) const noexcept;
+    /// Answers per text of the dictionary, with a mark of their own per part and task; the last one stands for no text.
+    std::size_t begin_texts(std::uint32_t part);
+    [[nodiscard]] std::size_t text_at(const rows_of& r, const std::uint32_t* codes, std::size_t i,
+                                      std::size_t none) const noexcept;
     template <class T>
     const T* taken(const rows_of& r, const std::vector<T>& column, T* into) const noexcept;
     /// Null where every candidate has a value.

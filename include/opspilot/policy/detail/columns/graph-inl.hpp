@@ -19,6 +19,7 @@ inline checked subtree(const checked& whole, std::uint32_t top) {
     out.ast.slots = whole.ast.slots;
     out.pool = whole.pool;
     out.paths = whole.paths;
+    out.tables = whole.tables;
     for (std::uint32_t i = begin; i <= top; ++i) {
         node n = whole.ast.nodes[i];
         const std::uint32_t first = n.first;
@@ -124,6 +125,7 @@ private:
         text_is,
         same_text,
         field,
+        looked_up,
         widen,
         negate,
         arithmetic,
@@ -137,7 +139,7 @@ private:
 
     /// Parts that use no other parts.
     [[nodiscard]] static bool is_leaf(form f) noexcept {
-        return f <= form::flag || f == form::text_is || f == form::same_text || f == form::field;
+        return f <= form::flag || f == form::text_is || f == form::same_text || f == form::field || f == form::looked_up;
     }
     [[nodiscard]] bool is_truth(index i) const noexcept {
         const form f = forms_[i];
@@ -183,6 +185,10 @@ private:
             case node_kind::negate:
                 return is_column(child(i, 0)) && lane_of(c_.types[i]) != lane::moment ? form::negate : form::none;
             case node_kind::call:
+                if (c_.meanings[i].what == reference::lookup) {
+                    const lane l = lane_of(c_.types[i]);
+                    return l == lane::integer || l == lane::number ? form::looked_up : form::none;
+                }
                 return n.name == "double" && !n.member && n.count == 1 && is_column(child(i, 0)) &&
                                c_.types[child(i, 0)] == types::integer
                            ? form::widen
@@ -226,6 +232,7 @@ private:
             case form::given: return leaf(part, part_kind::given);
             case form::flag: return leaf(part, part_kind::flag);
             case form::field: return leaf(part, part_kind::field);
+            case form::looked_up: return machine(i, part_kind::looked_up);
             case form::text_is: {
                 const index field = is_text_field(child(i, 0)) ? child(i, 0) : child(i, 1);
                 const index other = field == child(i, 0) ? child(i, 1) : child(i, 0);
@@ -302,8 +309,8 @@ private:
         graph_part part;
         part.kind = kind;
         part.reads = static_cast<std::uint8_t>(reads_[i]);
-        part.gives = kind == part_kind::scalar ? lane_of(c_.types[i]) : lane::truth;
-        if (kind == part_kind::distinct) (void)one_text(i, part.field);
+        part.gives = kind == part_kind::scalar || kind == part_kind::looked_up ? lane_of(c_.types[i]) : lane::truth;
+        if (kind != part_kind::scalar) part.by_text = one_text(i, part.field);
         part.program = static_cast<std::uint32_t>(into_.graph_.programs.size());
         checked own = subtree(c_, i);
         into_.graph_.programs.push_back(lower(own, {}, into_.strings_, false));

@@ -26,6 +26,7 @@ enum class part_kind : std::uint8_t {
     text_is,    ///< text field == scalar
     same_text,  ///< text field == text field
     field,      ///< numbers or times of a field
+    looked_up,  ///< numbers of a table: the scalar machine, text by text where `by_text`, else candidate by candidate
     widen,      ///< double(int)
     negate,
     arithmetic,  ///< operand 0 `op` operand 1
@@ -50,6 +51,7 @@ struct graph_part {
     std::uint32_t first = 0, count = 0;  ///< operands, in `graph::operands`
     std::uint32_t column = 0;            ///< of numbers: which of `graph::columns`
     std::uint32_t uses = 0;              ///< by parts and conditions
+    bool by_text = false;                ///< reads one text of the candidate, `field`, and nothing else of it
 };
 
 /// Operands stand before the parts that use them.

@@ -2,7 +2,9 @@
 /// Internal: 64 comparisons at a time with AVX-512 (F and BW). Only kernel sources include this.
 #pragma once
 
+#if !defined(OPSPILOT_EMULATED_AVX512)  // tests bring intrinsics of their own where the machine has none
 #include <immintrin.h>
+#endif
 
 #include <type_traits>
 

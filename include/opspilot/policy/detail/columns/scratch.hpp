@@ -49,6 +49,7 @@ struct column_scratch {
     std::vector<double> numbers;          ///< block_rows per column
     std::vector<std::int64_t> integers;   ///< block_rows per column
     std::vector<std::uint64_t> answers;   ///< per text code: mark of the part, answer
+    std::vector<value> values;            ///< per text code: what a part of numbers gave, where `answers` has its mark
     std::vector<std::uint64_t> gathered;  ///< planes of a catalogue, for the rows of the block
     std::vector<double> left_numbers = std::vector<double>(block_rows), right_numbers = std::vector<double>(block_rows);
     std::vector<std::int64_t> left_integers = std::vector<std::int64_t>(block_rows),

@@ -49,3 +49,25 @@ inline __m512d _mm512_maskz_loadu_pd(__mmask8 mask, const void* from) noexcept {
 inline __m512 _mm512_maskz_loadu_ps(__mmask16 mask, const void* from) noexcept {
     return emulated::loaded<__m512, float, 16>(mask, from);
 }
+/// Intel's numbers of comparisons.
+enum : std::uint8_t { _MM_CMPINT_EQ, _MM_CMPINT_LT, _MM_CMPINT_LE, _MM_CMPINT_NE = 4, _MM_CMPINT_NLT, _MM_CMPINT_NLE };
+
+inline __mmask8 _mm512_cmp_epi64_mask(__m512i a, __m512i b, int how) noexcept {
+    std::int64_t x[8], y[8];
+    std::memcpy(x, &a, sizeof x);
+    std::memcpy(y, &b, sizeof y);
+    const auto holds = [how](std::int64_t p, std::int64_t q) {
+        switch (how) {
+            case _MM_CMPINT_EQ: return p == q;
+            case _MM_CMPINT_LT: return p < q;
+            case _MM_CMPINT_LE: return p <= q;
+            case _MM_CMPINT_NE: return p != q;
+            case _MM_CMPINT_NLT: return p >= q;
+            case _MM_CMPINT_NLE: return p > q;
+            default: return false;
+        }
+    };
+    unsigned out = 0;
+    for (std::size_t i = 0; i < 8; ++i) out |= static_cast<unsigned>(holds(x[i], y[i])) << i;
+    return static_cast<__mmask8>(out);
+}

@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/calibration_error-inl.hpp"

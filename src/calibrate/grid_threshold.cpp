@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/grid_threshold-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/isotonic-inl.hpp"

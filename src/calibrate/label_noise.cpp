@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/label_noise-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/rate_process-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/venn_abers-inl.hpp"

@@ -1,0 +1,1 @@
+#include "opspilot/decide/stages-inl.hpp"

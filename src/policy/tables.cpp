@@ -1,0 +1,1 @@
+#include "opspilot/policy/tables-inl.hpp"
