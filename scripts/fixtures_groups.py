@@ -1,28 +1,14 @@
-#!/usr/bin/env python3
-"""Freezes what other libraries say of groups, raters, suggestion sets and the alarm on a gap.
-
-python scripts/fixtures_groups.py    (numpy, scipy, scikit-learn, statsmodels, fairlearn, crowd-kit, krippendorff, mapie)
-
-Each function makes one file of tests/; versions stand in it.
-"""
+"""What fairlearn, statsmodels, scipy, crowd-kit, krippendorff and MAPIE say of groups, raters and suggestion sets, and a betting
+martingale as its paper has it, for regenerate_fixtures.py."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
 Json = dict[str, Any]
-
-
-def _versions(*packages: str) -> Json:
-    return {package: importlib.metadata.version(package) for package in packages}
 
 
 def gap_alarm() -> Json:
@@ -60,7 +46,7 @@ def gap_alarm() -> Json:
                 "raised": max(path) >= math.log(1 / alpha),
             }
         )
-    return {"versions": _versions("numpy"), "cases": cases}
+    return {"cases": cases}
 
 
 def newcombe() -> Json:
@@ -73,7 +59,7 @@ def newcombe() -> Json:
             for delta in (0.005, 0.025, 0.05, 0.1, 0.2):
                 lower, upper = confint_proportions_2indep(k1, n1, k2, n2, method="newcomb", compare="diff", alpha=2 * delta)
                 cases.append({"counts": [k1, n1, k2, n2], "delta": delta, "lower": float(lower), "upper": float(upper)})
-    return {"versions": _versions("statsmodels"), "cases": cases}
+    return {"cases": cases}
 
 
 def groups() -> Json:
@@ -105,7 +91,6 @@ def groups() -> Json:
             lower, upper = proportion_confint(k, of, alpha=2 * delta, method="beta")
             bounds.append({"events": k, "n": of, "delta": delta, "lower": float(lower), "upper": float(upper)})
     return {
-        "versions": _versions("fairlearn", "statsmodels"),
         "group": language.tolist(),
         "wrong": wrong.tolist(),
         "automated": automated.tolist(),
@@ -142,7 +127,7 @@ def shrink() -> Json:
                 "deviation": best.x[1:].tolist(),
             }
         )
-    return {"versions": _versions("scipy"), "cases": cases}
+    return {"cases": cases}
 
 
 def raters() -> Json:
@@ -168,7 +153,6 @@ def raters() -> Json:
     model = DawidSkene(n_iter=100_000, tol=1e-14)
     posterior = model.fit_predict_proba(frame)
     return {
-        "versions": _versions("krippendorff", "crowd-kit", "scikit-learn", "statsmodels"),
         "votes": votes.tolist(),
         "holed": [[None if math.isnan(vote) else int(vote) for vote in row] for row in holed.tolist()],
         "alpha": {
@@ -239,30 +223,9 @@ def conformal() -> Json:
                 case |= {"mean_size": float(np.mean(sizes)), "margin": 4 * float(np.std(sizes))}
             cases.append(case)
     return {
-        "versions": _versions("mapie"),
         "classes": classes,
         "calibration": said[:rows].ravel().tolist(),
         "labels": labels[:rows].tolist(),
         "test": said[rows:].ravel().tolist(),
         "cases": cases,
     }
-
-
-#: What is made, by the path of its file.
-FIXTURES: dict[str, Callable[[], Json]] = {
-    "tests/evaluate/data/gap_alarm.json": gap_alarm,
-    "tests/calibrate/data/newcombe.json": newcombe,
-    "tests/calibrate/data/conformal.json": conformal,
-    "tests/fixtures/groups.json": groups,
-    "tests/fixtures/shrink.json": shrink,
-    "tests/fixtures/raters.json": raters,
-}
-
-
-def main() -> None:
-    for path, make in FIXTURES.items():
-        (ROOT / path).write_text(json.dumps(make()) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

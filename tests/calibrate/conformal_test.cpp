@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "fixtures.hpp"
+#include "group_fixtures.hpp"
 
 using namespace opspilot;
 
@@ -82,7 +82,7 @@ seen judge_sets(const conformal_sets& sets, const lists& l, int group = -1) {
 }  // namespace
 
 TEST_CASE("MAPIE's sets come out member by member") {
-    const auto document = fixture("conformal.json");
+    const auto document = group_fixture("conformal");
     REQUIRE(document["cases"].size() >= 6);
     for (const auto& one : document["cases"]) {
         INFO(one["name"].get<std::string>());

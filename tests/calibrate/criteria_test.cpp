@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "fixtures.hpp"
+#include "group_fixtures.hpp"
 #include "opspilot/calibrate/binomial.hpp"
 
 using namespace opspilot;
@@ -131,7 +131,7 @@ TEST_CASE("every group must pass, and one that is refuted fails all") {
 }
 
 TEST_CASE("statsmodels agrees on Newcombe's differences") {
-    const auto document = fixture("newcombe.json");
+    const auto document = group_fixture("newcombe");
     REQUIRE(document["cases"].size() > 50);
     for (const auto& one : document["cases"]) {
         const auto n = one["counts"].get<std::vector<std::uint64_t>>();

@@ -44,7 +44,7 @@ std::vector<std::uint64_t> delays(double gap, double tolerance, int runs, std::u
 }  // namespace
 
 TEST_CASE("the evidence is that of numpy's thirty lines, step by step") {
-    std::ifstream file(std::string(OPSPILOT_TEST_DATA) + "/evaluate/data/gap_alarm.json");
+    std::ifstream file(std::string(OPSPILOT_TEST_DATA) + "/fixtures/groups/gap_alarm.json");
     REQUIRE(file.good());
     const auto document = nlohmann::json::parse(file);
     REQUIRE(document["cases"].size() >= 4);

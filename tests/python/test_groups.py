@@ -17,7 +17,7 @@ from opspilot import _core
 from opspilot.evaluate import groups
 from opspilot.evaluate._suppress import visible
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "groups"
 POINTS = ("automation_rate", "selective_risk", "recall", "false_negative_rate", "false_positive_rate")
 
 

@@ -16,7 +16,7 @@ import pytest
 import opspilot as op
 from opspilot.evaluate import raters
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "groups"
 
 
 @pytest.fixture(scope="module")
