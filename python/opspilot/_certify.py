@@ -5,20 +5,18 @@ A target is a text: ``risk<=0.01`` (of what is automated) or ``recall(safety)>=0
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from opspilot import _core
-from opspilot._decision_log import DecisionLog, _rows
+from opspilot._labelled import Labelled
 from opspilot.calibrate import RecallFloor, Threshold, automation_threshold, naive_threshold, recall_floor
-from opspilot.errors import CalibrationError, UsageError
+from opspilot.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,25 +36,6 @@ class Target:
     bound: float
 
 
-@dataclass
-class Labelled:
-    """Rows to certify on: one item each, drawn like the traffic."""
-
-    source: str
-    score: Floats | None = None
-    error: Floats | None = None
-    flags: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
-    """By class: scores that it is of the class, and whether it is."""
-    groups: list[str] | None = None
-    by: str = ""
-    time: list[int] | None = None
-    model: str = ""
-    left_out: int = 0
-    """Rows of which the outcome is not known."""
-    blocked: int = 0
-    """Rows that rules keep from automation: below every line."""
-
-
 def target(text: str) -> Target:
     """Reads one. Raises ``UsageError`` with both forms."""
     found = _TARGET.fullmatch(text)
@@ -69,50 +48,6 @@ def target(text: str) -> Target:
             f"'{text}' is no target", code="usage.target", where="target", hint="risk<=0.01, or recall(safety)>=0.97; fractions"
         )
     return Target(text.replace(" ", ""), (found[2] or "").strip(), bound)
-
-
-def from_rows(file: str | Path, targets: Sequence[Target], by: str | None) -> Labelled:
-    """A CSV file with a header, or JSON Lines, one item per row: ``score`` and ``error`` (1 = wrong; or ``right``);
-    for recall(NAME) a score in a column ``NAME``, and in ``label`` NAME or another class; and a column of groups."""
-    path = Path(file)
-    rows = _rows(path)
-    out = Labelled(path.name)
-    if any(not t.of for t in targets):
-        out.score = _numbers(rows, "score", path)
-        out.error = _numbers(rows, "error", path) if "error" in rows[0] else 1.0 - _numbers(rows, "right", path)
-    for name in {t.of for t in targets if t.of}:
-        labels = [str(_value(row, "label", path, i)) for i, row in enumerate(rows)]
-        out.flags[name] = (_numbers(rows, name, path), np.array([float(label == name) for label in labels]))
-    if by is not None:
-        out.groups, out.by = [str(_value(row, by, path, i)) for i, row in enumerate(rows)], by
-    if rows and "time" in rows[0]:
-        out.time = [int(time) for time in _numbers(rows, "time", path)]
-    return out
-
-
-def from_log(log: DecisionLog, wrong: Sequence[str], by: str | None, source: str) -> Labelled:
-    """Decisions of a log whose outcome is known: the probability of the best action, and whether people did otherwise. What rules
-    keep from automation is below every line. Raises ``UsageError`` when the log mixes models: a certificate is of one."""
-    errors = log.wrong(wrong)
-    kept = np.flatnonzero(~np.isnan(errors) & np.array([p is not None for p in log.probability], np.bool_))
-    models = sorted({log.model[i] for i in kept})
-    if len(models) > 1:
-        raise UsageError(
-            f"decisions of {len(models)} models",
-            code="usage.models",
-            where=source,
-            hint="give the log of one: a certificate is of one",
-        )
-    opened = np.array([log.open[i] for i in kept], np.bool_)
-    probability = np.array([log.probability[i] for i in kept], np.float64)
-    out = Labelled(source, np.where(opened, probability, 0.0), errors[kept])
-    out.model = models[0] if models else ""
-    out.time = [log.time[i] for i in kept]
-    out.left_out, out.blocked = len(log) - len(kept), int((~opened).sum())
-    if by is not None:
-        found = log.by(by)
-        out.groups, out.by = [found[i] or "(not known)" for i in kept], by
-    return out
 
 
 def certify(data: Labelled, targets: Sequence[Target], *, confidence: float = 0.95, jointly: bool = True) -> dict[str, Any]:
@@ -130,6 +65,8 @@ def certify(data: Labelled, targets: Sequence[Target], *, confidence: float = 0.
         "jointly": jointly and len(targets) > 1,
         "left_out": data.left_out,
         "blocked": data.blocked,
+        "repeats": data.repeats,
+        "one_per": data.one_per or None,
         "model": data.model,
         "by": data.by or None,
         "data_from": min(data.time) if data.time else None,
@@ -142,7 +79,7 @@ def certify(data: Labelled, targets: Sequence[Target], *, confidence: float = 0.
 
 def _risk(data: Labelled, t: Target, confidence: float) -> dict[str, Any]:
     assert data.score is not None and data.error is not None
-    believed = data.score if _are_probabilities(data.score) else None
+    believed = data.score if are_probabilities(data.score) else None
     made = automation_threshold(
         data.score, data.error, max_risk=t.bound, confidence=confidence, start_probability=believed, groups=data.groups
     )
@@ -152,7 +89,7 @@ def _risk(data: Labelled, t: Target, confidence: float) -> dict[str, Any]:
         "kind": "risk",
         "bound": t.bound,
         **_threshold(made),
-        "message": _insufficient(made),
+        "message": _stated(made),
         "naive": {
             "value": naive.value,
             "coverage": naive.coverage,
@@ -160,7 +97,7 @@ def _risk(data: Labelled, t: Target, confidence: float) -> dict[str, Any]:
             "errors": naive.errors,
             "n": naive.automated,
         },
-        "groups": [{"group": str(name), **_threshold(g), "message": _insufficient(g)} for name, g in made.groups.items()],
+        "groups": [{"group": str(name), **_threshold(g), "message": _short(g)} for name, g in made.groups.items()],
         "more_labels": _more_labels(data, t, confidence),
     }
 
@@ -175,7 +112,7 @@ def _recall(data: Labelled, t: Target, confidence: float) -> dict[str, Any]:
         "bound": t.bound,
         **{key: getattr(made, key) for key in made.__dataclass_fields__},
         "confidence": confidence,
-        "message": "" if made.sufficient else f"Insufficient: {made.needed} positives needed, {made.positives} given",
+        "message": _stated(made),
         "ladder": _ladder(made, t.bound, confidence),
     }
 
@@ -195,14 +132,17 @@ def _threshold(t: Threshold) -> dict[str, Any]:
     return {key: getattr(t, key) for key in kept}
 
 
-def _insufficient(t: Threshold) -> str:
+def _stated(made: Threshold | RecallFloor) -> str:
+    return "" if made.sufficient else made.statement.removesuffix(".")
+
+
+def _short(t: Threshold) -> str:
+    """For a row of a table."""
     if t.sufficient:
         return ""
-    if t.reason == "too_few":
-        return f"Insufficient: {t.needed} automated items without an error needed, {t.n} given"
-    if t.reason == "ties":
-        return f"Insufficient: {t.needed} items needed above a score, too many share one"
-    return f"Insufficient: errors among the best-scored items are too frequent for the risk, of {t.n} given"
+    if t.n <= t.needed:
+        return f"Insufficient: {t.needed + 1} items needed, {t.n} given"
+    return "Insufficient: too few distinct scores" if t.reason == "ties" else "Insufficient: too many errors among the best"
 
 
 def _more_labels(data: Labelled, t: Target, confidence: float) -> list[dict[str, Any]]:
@@ -215,7 +155,7 @@ def _more_labels(data: Labelled, t: Target, confidence: float) -> list[dict[str,
     rng = np.random.default_rng(0)
     distinct = np.unique(data.score)
     gap = float(np.diff(distinct).min()) if len(distinct) > 1 else 1.0
-    probabilities = _are_probabilities(data.score)
+    probabilities = are_probabilities(data.score)
     made = []
     for name, size in steps:
         coverage = []
@@ -259,89 +199,5 @@ def _curve(data: Labelled) -> dict[str, list[float]]:
     return {"coverage": (count / len(score)).tolist(), "risk": (wrong[ends] / count).tolist()}
 
 
-def document(
-    made: Mapping[str, Any],
-    data: Labelled,
-    *,
-    model: str,
-    unit: str,
-    not_covered: str,
-    created_us: int,
-    valid_days: int,
-) -> bytes:
-    """calibration.json with what was certified; a target that was not is written as a line at which nothing is automated. Scores
-    are taken for probabilities, as the engine serves them. Raises ``CalibrationError`` when they are none."""
-    if data.score is not None and not _are_probabilities(data.score):
-        raise CalibrationError(
-            "scores are no probabilities", code="calibration.not_probabilities", where="score", hint="calibrate them first"
-        )
-    risks = [result for result in made["targets"] if result["kind"] == "risk"]
-    if len(risks) > 1:
-        raise CalibrationError(
-            "two risks for one line", code="calibration.duplicate", where="target", hint="write a document for one of them"
-        )
-    window = (made["data_from"] or created_us, made["data_to"] or created_us)
-    thresholds = [
-        {
-            "scope": "auto",
-            "value": risk["value"],
-            "certificate": {
-                "model_fingerprint": model,
-                "calibrator": "none",
-                "sampling_unit": unit,
-                "not_covered": not_covered,
-                **{key: risk[key] for key in ("n", "automated", "errors", "needed", "coverage", "risk_upper")},
-                "alpha": risk["bound"],
-                "delta": 1.0 - risk["confidence"],
-                "data_from": window[0],
-                "data_to": window[1],
-                "created_at": created_us,
-                "expires_at": created_us + valid_days * _DAY_US,
-            },
-        }
-        for risk in risks
-    ]
-    floors = [
-        {
-            "label": floor["of"],
-            "min_recall": floor["bound"],
-            **{key: floor[key] for key in ("value", "confidence", "positives", "misses_allowed", "needed")},
-        }
-        for floor in made["targets"]
-        if floor["kind"] == "recall"
-    ]
-    about = {
-        "version": 1,
-        "calibrator": {"kind": "none", "input": "probability"},
-        "thresholds": thresholds,
-        "recall_floors": floors,
-    }
-    return _core.check_calibration(json.dumps(about).encode()).encode() + b"\n"
-
-
-def _are_probabilities(score: Floats) -> bool:
+def are_probabilities(score: Floats) -> bool:
     return bool(len(score)) and bool(((score >= 0) & (score <= 1)).all())
-
-
-def _value(row: Mapping[str, Any], name: str, path: Path, number: int) -> Any:
-    if name not in row or row[name] is None or row[name] == "":
-        have = ", ".join(row)
-        raise UsageError(
-            f"no '{name}'", code="usage.column", where=f"{path} row {number + 1}", hint=f"columns are: {have}" if have else ""
-        )
-    return row[name]
-
-
-def _numbers(rows: Sequence[Mapping[str, Any]], name: str, path: Path) -> Floats:
-    if not rows:
-        raise UsageError("no rows", code="usage.rows", where=str(path), hint="give a header and a row per item")
-    out = np.empty(len(rows))
-    for number, row in enumerate(rows):
-        value = _value(row, name, path, number)
-        try:
-            out[number] = float(value)
-        except (TypeError, ValueError):
-            raise UsageError(
-                f"'{name}' is {value!r}", code="usage.column", where=f"{path} row {number + 1}", hint="give a number"
-            ) from None
-    return out

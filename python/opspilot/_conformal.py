@@ -53,7 +53,14 @@ class ConformalSets(Described):
         .not_offered when so often that no set can hold it, .bad_probability, .bad_right, .length_mismatch, .bad_option.
         """
         flat, offsets = _flat(probability)
-        at = np.array([-1 if r is None else int(r) for r in right], np.int64)
+        at = _positions(right)
+        if groups is not None and len(groups) != len(at):
+            raise CalibrationError(
+                f"{len(groups)} groups for {len(at)} lists",
+                code="calibration.length_mismatch",
+                where="groups",
+                hint="one per list",
+            )
         names = list(dict.fromkeys(str(g) for g in groups)) if groups is not None else []
         number = {name: i for i, name in enumerate(names)}
         codes = np.array([number[str(g)] for g in groups or ()], np.uint32)
@@ -90,7 +97,7 @@ class ConformalSets(Described):
                 hint=f"one of: {', '.join(self.groups_[:12])}",
             )
         codes = np.array([number[str(g)] for g in groups or ()], np.uint32)
-        key = np.arange(count, dtype=np.uint64) if keys is None else np.array(keys, np.uint64)
+        key = np.arange(count, dtype=np.uint64) if keys is None else _keys(keys)
         if len(key) != count or len(codes) not in (0, count):
             raise CalibrationError(
                 f"{len(key)} keys and {len(codes)} groups for {count} lists", code="calibration.length_mismatch", where="keys"
@@ -138,6 +145,27 @@ class ConformalSets(Described):
         return (type(self).from_json, (self.to_json(),))
 
 
+def _positions(right: Sequence[int | None] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    out = np.empty(len(right), np.int64)
+    for i, position in enumerate(right):
+        try:
+            out[i] = -1 if position is None else int(position)
+        except (TypeError, ValueError, OverflowError):
+            raise CalibrationError(
+                f"position {position!r}", code="calibration.bad_right", where=f"list {i}", hint="a whole number, None or -1"
+            ) from None
+    return out
+
+
+def _keys(keys: Sequence[int]) -> npt.NDArray[np.uint64]:
+    try:
+        return np.array([int(key) for key in keys], np.uint64)
+    except (TypeError, ValueError, OverflowError):
+        raise CalibrationError(
+            "keys that are no whole numbers", code="calibration.bad_key", where="keys", hint="from 0, below 2^64"
+        ) from None
+
+
 def _flat(probability: Lists) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     """Lists one after the other, and where each begins."""
     if isinstance(probability, np.ndarray):
@@ -148,9 +176,17 @@ def _flat(probability: Lists) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.i
                 where="probability",
                 hint="(n, k), or lists",
             )
-        return np.ascontiguousarray(probability, np.float64).ravel(), np.arange(
-            len(probability) + 1, dtype=np.int64
-        ) * probability.shape[1]
+        rows, columns = probability.shape
+        return _numbers(probability).ravel(), np.arange(rows + 1, dtype=np.int64) * columns
     sizes = [len(row) for row in probability]
-    flat = np.array([value for row in probability for value in row], np.float64)
+    flat = _numbers([value for row in probability for value in row])
     return flat, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _numbers(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    try:
+        return np.ascontiguousarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise CalibrationError(
+            "probabilities that are no numbers", code="calibration.bad_probability", where="probability", hint="from 0 to 1"
+        ) from None

@@ -20,6 +20,9 @@ from opspilot.errors import AuditError, UsageError
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
+#: Fields of a catalogue's actions, by id.
+Actions = Mapping[str, Mapping[str, Any]]
+
 #: What may name the decision of a row of attributes.
 KEYS: Final = ("decision", "task")
 #: Reasons of rules that keep a candidate from automation whatever its probability.
@@ -43,6 +46,7 @@ class DecisionLog:
     fields: list[Mapping[str, Any]] = field(default_factory=list)
     bundle: list[str] = field(default_factory=list)
     model: list[str] = field(default_factory=list)
+    calibration: list[str] = field(default_factory=list)
     open: list[bool] = field(default_factory=list)
     """No rule keeps the best candidate from automation: what confidence alone decides."""
     outcome: list[str | None] = field(default_factory=list)
@@ -66,18 +70,35 @@ class DecisionLog:
         of = frozenset(kinds)
         return np.array([np.nan if kind is None else float(kind in of) for kind in self.outcome])
 
-    def by(self, name: str, attributes: Attributes | None = None) -> list[str | None]:
-        """Groups: "client", a recorded field "task.NAME", or a column of the attributes; None where it is not known."""
+    def by(self, name: str, attributes: Attributes | None = None, actions: Actions | None = None) -> list[str | None]:
+        """Groups: "client", "action" (id of the best one), "action.NAME" (of it in the catalogue), a recorded field "task.NAME",
+        or a column of the attributes; None where it is not known."""
         if name == "client":
             return [client or None for client in self.client]
+        if name == "action":
+            return [action or None for action in self.action]
         if name.startswith("task."):
             key = name.removeprefix("task.")
             return [_group(fields.get(key)) for fields in self.fields]
+        if name.startswith("action."):
+            return self._of_actions(name, actions)
         if attributes is None or name not in attributes.columns:
-            have = ", ".join(["client", "task.FIELD", *(attributes.columns if attributes else ())])
+            have = ", ".join(["client", "action", "task.FIELD", "action.FIELD", *(attributes.columns if attributes else ())])
             raise UsageError(f"no groups are called '{name}'", code="usage.groups", where="by", hint=f"one of: {have}")
         column = attributes.columns[name]
         return [column.get(value) for value in (self.ids if attributes.key == "decision" else self.task)]
+
+    def _of_actions(self, name: str, actions: Actions | None) -> list[str | None]:
+        if actions is None:
+            raise UsageError(
+                f"'{name}' stands in the catalogue, and there is none", code="usage.groups", where="by", hint="give the bundle"
+            )
+        key = name.removeprefix("action.")
+        if not any(key in fields for fields in actions.values()):
+            raise UsageError(
+                f"no action of the catalogue has a '{key}'", code="usage.groups", where="by", hint="see opspilot describe BUNDLE"
+            )
+        return [_group(actions.get(action, {}).get(key)) for action in self.action]
 
 
 @dataclass(frozen=True)
@@ -153,6 +174,7 @@ def _append(out: DecisionLog, row: Mapping[str, Any]) -> None:
     out.fields.append(row["fields"])
     out.bundle.append(row["versions"]["bundle"])
     out.model.append(row["versions"]["model"])
+    out.calibration.append(row["versions"]["calibration"])
     out.open.append(_is_open(row))
     out.outcome.append(None)
     out.delay_us.append(None)
@@ -161,6 +183,11 @@ def _append(out: DecisionLog, row: Mapping[str, Any]) -> None:
 def _is_open(row: Mapping[str, Any]) -> bool:
     best: Sequence[Mapping[str, Any]] = next((c["reasons"] for c in row["ranked"] if c["action"] == row["action"]), [])
     return bool(row["action"]) and not any(reason["code"] in _NARROWING for reason in [*row["reasons"], *best])
+
+
+def actions_of(catalogue: bytes) -> Actions:
+    """The catalogue of a bundle by the actions' ids; empty when it has none."""
+    return {str(action["id"]): action for action in json.loads(catalogue)} if catalogue else {}
 
 
 def read_attributes(file: str | Path) -> Attributes:
@@ -197,7 +224,10 @@ def read_attributes(file: str | Path) -> Attributes:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"no UTF-8: {problem.reason}", code="usage.rows", where=str(path), hint="save it as UTF-8") from None
     if text.lstrip().startswith("{"):
         rows = []
         for number, line in enumerate(text.splitlines(), 1):
@@ -205,7 +235,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as problem:
+            except (ValueError, RecursionError) as problem:
                 raise UsageError(
                     f"no JSON: {problem}", code="usage.rows", where=f"{path} line {number}", hint="JSON Lines"
                 ) from None

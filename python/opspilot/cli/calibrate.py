@@ -11,11 +11,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from opspilot import _certify, report
-from opspilot._decision_log import read
+from opspilot import _certificate_document, _certify, _labelled, report
+from opspilot._decision_log import actions_of, read, read_attributes
 from opspilot.cli import output
 from opspilot.cli.app import app
 from opspilot.cli.inspect import Json
+from opspilot.deciding import Bundle
 from opspilot.errors import UsageError
 
 _WRONG: Final = ("overridden", "reversed", "complaint")
@@ -36,10 +37,22 @@ def calibrate(
     ] = None,
     confidence: Annotated[float, typer.Option(help="Probability that all certificates hold together.")] = 0.95,
     separately: Annotated[bool, typer.Option("--separately", help="Each certificate holds by itself, not all together.")] = False,
-    by: Annotated[str | None, typer.Option(help="Column of groups (of a log: client or task.FIELD), each certified too.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Column of groups (of a log: client, action, action.kind, task.FIELD), each certified too."),
+    ] = None,
+    one_per: Annotated[
+        str | None, typer.Option(help="Column of what comes in several rows, as a case does: at most one of each is drawn.")
+    ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(help='Columns beside a log: CSV or JSON Lines with a column "decision" or "task".')
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="The bundle that decided: kinds of its actions; for --out its model and calibrator.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write calibration.json.")] = None,
     model: Annotated[str | None, typer.Option(help="Fingerprint of the model, for --out; a log holds it.")] = None,
-    unit: Annotated[str, typer.Option(help="What one row is, for --out.")] = "one decision",
+    unit: Annotated[str | None, typer.Option(help="What one row is, for --out; default one decision.")] = None,
     not_covered: Annotated[str, typer.Option(help="What the certificate does not speak of, for --out.")] = "",
     valid_days: Annotated[int, typer.Option(min=1, help="Days until the certificate expires, for --out.")] = 90,
     now: Annotated[int | None, typer.Option(help="Microseconds since 1970 UTC, for --out; default the clock.")] = None,
@@ -53,26 +66,49 @@ def calibrate(
         targets = [_certify.target(text) for text in target or ()]
     except UsageError as problem:
         raise output.Failed(str(problem), output.USAGE, code=problem.code, where=problem.where, hint=problem.hint) from None
+    served = Bundle.load(bundle) if bundle is not None else None
     with output.working("certifying"):
         if rows is not None:
-            data = _certify.from_rows(rows, targets, by)
+            if attributes is not None:
+                raise output.Failed("--attributes stand beside a log", output.USAGE, code="usage.option", hint="add columns")
+            data = _labelled.from_rows(rows, [t.of for t in targets], by, one_per)
         else:
             if any(t.of for t in targets):
                 raise output.Failed(
                     "a log holds no scores of classes", output.USAGE, code="usage.option", hint="give rows for recall(…)"
                 )
-            data = _certify.from_log(read(list(log or ())), _WRONG, by, ", ".join(path.name for path in log or ()))
+            data = _labelled.from_log(
+                read(list(log or ())),
+                _WRONG,
+                by,
+                ", ".join(path.name for path in log or ()),
+                one_per=one_per,
+                attributes=read_attributes(attributes) if attributes is not None else None,
+                actions=actions_of(served.part("catalogue.json")) if served is not None else None,
+            )
+        if served is not None:
+            _certificate_document.check_model(data, served.model_fingerprint, served._core.versions["calibration"])
         made = _certify.certify(data, targets, confidence=confidence, jointly=not separately)
     if out is not None:
-        fingerprint = model if model is not None else data.model
+        fingerprint = model or (served.model_fingerprint if served is not None else data.model)
         if not fingerprint:
             raise output.Failed(
-                "no fingerprint of the model", output.USAGE, code="usage.option", hint="give --model (opspilot describe BUNDLE)"
+                "no fingerprint of the model",
+                output.USAGE,
+                code="usage.option",
+                hint="give --bundle, or --model (opspilot describe BUNDLE)",
             )
-        moment = now if now is not None else time.time_ns() // 1000
+        _certificate_document.check_model(data, fingerprint)
         out.write_bytes(
-            _certify.document(
-                made, data, model=fingerprint, unit=unit, not_covered=not_covered, created_us=moment, valid_days=valid_days
+            _certificate_document.document(
+                made,
+                data,
+                model=fingerprint,
+                served=served.part("calibration.json") if served is not None else None,
+                unit=unit or (f"at most one decision per {one_per}, every one equally likely" if one_per else "one decision"),
+                not_covered=not_covered,
+                created_us=now if now is not None else time.time_ns() // 1000,
+                valid_days=valid_days,
             )
         )
     if html is not None:
@@ -92,6 +128,8 @@ def _show(made: Mapping[str, Any]) -> None:
         print_(
             f"{made['left_out']:,} without an outcome left out, {made['blocked']:,} kept from automation by rules", soft_wrap=True
         )
+    if made["one_per"]:
+        print_(f"at most one row per {made['one_per']}: {made['repeats']:,} others left out", markup=False, soft_wrap=True)
     for result in made["targets"]:
         print_(Text.assemble((result["target"], "bold"), "  ", *said(result)), soft_wrap=True)
         if result["kind"] == "risk":

@@ -33,12 +33,13 @@ def gate(
     before: Annotated[
         Path | None, typer.Option(help="Earlier criteria, or an earlier --json of this verb: edits since are shown.")
     ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="The bundle that decided, for criteria by action.kind.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page too.")] = None,
     as_json: Json = False,
 ) -> int:
     """Says of each criterion whether the log proves it: pass, fail or insufficient. Exit 1 unless all pass."""
     with output.working("judging"):
-        made = launch.judge(criteria, log, attributes=attributes, votes=votes, before=before)
+        made = launch.judge(criteria, log, attributes=attributes, votes=votes, before=before, bundle=bundle)
     if html is not None:
         made.report().save(html)
     if as_json:

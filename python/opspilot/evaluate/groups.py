@@ -215,7 +215,7 @@ def report(
     }
     means: dict[Hashable, float | None] = {}
     if probability is not None:
-        believed = _floats(probability, "probability", len(codes))
+        believed = _probabilities(probability, len(codes))
         sums = np.bincount(codes, np.where(counted.known, believed, 0.0), len(names))
         base = n[:, list(metrics).index("right_rate")]
         for g in order:
@@ -249,7 +249,7 @@ class _Counted:
     ) -> None:
         n = len(codes)
         self.codes, self.groups, self.with_right = codes, groups, with_right
-        self.automated = _flags(automated, "automated", n) == 1
+        self.automated = _flags(automated, "automated", n, known=True) == 1
         unknown = np.full(n, np.nan)
         self.wrong = _flags(wrong, "wrong", n) if wrong is not None else unknown
         self.own_needed = needed is not None
@@ -302,6 +302,7 @@ def difference(events: int, n: int, other_events: int, other_n: int, *, confiden
     for k, of in ((events, n), (other_events, other_n)):
         if not 0 <= k <= of or of == 0:
             raise UsageError(f"{k} events among {of}", code="usage.counts", where="events", hint="0 <= events <= n, and n > 0")
+    _check(confidence, 1)
     return Difference(*_core.newcombe_difference(events, n, other_events, other_n, (1.0 - confidence) / 2))
 
 
@@ -312,7 +313,7 @@ def shrink(events: npt.ArrayLike, n: npt.ArrayLike) -> Shrunk:
     largest gap between many small groups is mostly noise, and the smallest groups lead every ranking.
     """
     k, of = np.asarray(events, np.float64), np.asarray(n, np.float64)
-    if k.shape != of.shape or k.ndim != 1 or np.any(k < 0) or np.any(k > of):
+    if k.shape != of.shape or k.ndim != 1 or not np.all((k >= 0) & (k <= of) & (of < np.inf)):
         raise UsageError("events that are not counts among n", code="usage.counts", where="events", hint="0 <= events <= n")
     if not len(k) or of.sum() == 0:
         return Shrunk(np.full(len(k), np.nan), math.nan, 0.0)
@@ -373,6 +374,8 @@ class GapAlarm(Described):
     def __init__(
         self, first: Hashable, second: Hashable, *, tolerance: float = 0.0, alpha: float = 0.05, queue: int = 4096
     ) -> None:
+        if first == second:
+            raise UsageError("a group beside itself", code="usage.groups", where="second", hint="give two names that differ")
         self.first, self.second = first, second
         self._core = _core.GapAlarm(tolerance, alpha, queue)
         self.alpha, self.tolerance = alpha, tolerance
@@ -483,18 +486,32 @@ def _codes(group: Sequence[Hashable | None]) -> tuple[list[Hashable], Ints]:
 
 
 def _floats(values: npt.ArrayLike, what: str, n: int) -> Floats:
-    array = np.asarray(values, np.float64)
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(
+            "values that are no numbers", code="usage.flag", where=what, hint="0, 1, or NaN where not known"
+        ) from None
     if array.shape != (n,):
         raise UsageError(f"{array.shape} values for {n} items", code="usage.length", where=what, hint="give one per item")
     return array
 
 
-def _flags(values: npt.ArrayLike, what: str, n: int) -> Floats:
+def _flags(values: npt.ArrayLike, what: str, n: int, known: bool = False) -> Floats:
     array = _floats(values, what, n)
-    bad = np.flatnonzero(~((array == 0) | (array == 1) | np.isnan(array)))
+    bad = np.flatnonzero(~((array == 0) | (array == 1) | (np.isnan(array) & (not known))))
+    if len(bad):
+        hint = "0 or 1" if known else "0, 1, or NaN where not known"
+        raise UsageError(f"a flag of {array[bad[0]]}", code="usage.flag", where=f"{what} row {bad[0]}", hint=hint)
+    return array
+
+
+def _probabilities(values: npt.ArrayLike, n: int) -> Floats:
+    array = _floats(values, "probability", n)
+    bad = np.flatnonzero(~((array >= 0) & (array <= 1)))
     if len(bad):
         raise UsageError(
-            f"a flag of {array[bad[0]]}", code="usage.flag", where=f"{what} row {bad[0]}", hint="0, 1, or NaN where not known"
+            f"a probability of {array[bad[0]]}", code="usage.probability", where=f"probability row {bad[0]}", hint="from 0 to 1"
         )
     return array
 

@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from opspilot import _core
-from opspilot._decision_log import Attributes, DecisionLog, read, read_attributes
+from opspilot._decision_log import Actions, Attributes, DecisionLog, actions_of, read, read_attributes
 from opspilot._describe import Described
-from opspilot.errors import UsageError
+from opspilot.deciding import Bundle
+from opspilot.errors import CalibrationError, UsageError
 from opspilot.evaluate import groups as by_group
 from opspilot.evaluate import raters
 from opspilot.evaluate._suppress import kinds_of, visible
@@ -93,12 +94,14 @@ def judge(
     attributes: str | Path | None = None,
     votes: str | Path | Sequence[Sequence[int]] | npt.NDArray[Any] | None = None,
     before: str | Path | Mapping[str, Any] | None = None,
+    bundle: Bundle | str | Path | None = None,
 ) -> Launch:
     """Judges criteria (a path, content, or the document) on logs of decisions and outcomes.
 
     ``attributes``: a CSV or JSON Lines file of groups and labels (column "label") by ``decision`` or ``task``. ``votes``: counts
     of several raters' labels, items by labels, for the noise ceiling. ``before``: an earlier criteria document or result of this
-    function, to show what was edited since.
+    function, to show what was edited since. ``bundle``: the one that decided, for criteria by "action.kind" and other fields of
+    its catalogue.
 
     Automated is what the decision proposed before the rollout stage narrowed it, so that a shadow log tells of the launch.
     Raises ``CalibrationError`` for a bad document, ``AuditError`` for a bad log, ``UsageError`` for groups that do not exist.
@@ -107,7 +110,7 @@ def judge(
     canonical: dict[str, Any] = json.loads(document.to_json())
     log = read(logs)
     known = read_attributes(attributes) if attributes is not None else None
-    counted = _Counting(log, known, canonical["wrong"])
+    counted = _Counting(log, known, _actions(bundle, log), canonical["wrong"])
     results = [_result(document, number, c, counted) for number, c in enumerate(canonical["criteria"])]
     verdicts = {result["verdict"] for result in results}
     noise = _noise(votes)
@@ -166,8 +169,8 @@ def _direction(key: str, was: Any, now: Any) -> str | None:
 class _Counting:
     """Events and bases of criteria, over the whole log or by group."""
 
-    def __init__(self, log: DecisionLog, attributes: Attributes | None, wrong: Sequence[str]) -> None:
-        self.log, self.attributes = log, attributes
+    def __init__(self, log: DecisionLog, attributes: Attributes | None, actions: Actions | None, wrong: Sequence[str]) -> None:
+        self.log, self.attributes, self.actions = log, attributes, actions
         self.automated, self.wrong = log.automated, log.wrong(wrong)
         self._reports: dict[tuple[str, str], by_group.GroupReport] = {}
         self._groups: dict[str, list[str | None]] = {}
@@ -177,7 +180,7 @@ class _Counting:
 
     def groups(self, name: str) -> list[str | None]:
         if name not in self._groups:
-            self._groups[name] = self.log.by(name, self.attributes)
+            self._groups[name] = self.log.by(name, self.attributes, self.actions)
         return self._groups[name]
 
     def needed(self, of: str) -> Floats:
@@ -354,13 +357,27 @@ def _criteria_of(source: str | Path | Mapping[str, Any]) -> _core.LaunchCriteria
     """Of a criteria document, or of a result that holds one."""
     try:
         about = json.loads(_bytes_of(source))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise UsageError(
             f"no JSON: {problem}", code="usage.before", where="before", hint="criteria, or an earlier result"
         ) from None
     if isinstance(about, dict) and "criteria_sha256" in about:
         about = about.get("criteria")
     return _core.LaunchCriteria.parse(json.dumps(about).encode())
+
+
+def _actions(bundle: Bundle | str | Path | None, log: DecisionLog) -> Actions | None:
+    if bundle is None:
+        return None
+    loaded = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
+    if log.model and loaded.model_fingerprint not in log.model:
+        raise CalibrationError(
+            f"no decision of the log is of the bundle's model {loaded.model_fingerprint}",
+            code="calibration.foreign_model",
+            where="bundle",
+            hint="give the bundle that decided",
+        )
+    return actions_of(loaded.part("catalogue.json"))
 
 
 def _bytes_of(source: str | Path | bytes | Mapping[str, Any]) -> bytes:

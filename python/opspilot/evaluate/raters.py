@@ -66,6 +66,8 @@ def cohen_kappa(
     distance of labels in their order. NaN when both give one label only."""
     if len(first) != len(second):
         raise _refused("usage.length", f"{len(first)} and {len(second)} votes", "second", "give one vote of each per item")
+    if weights not in (None, "linear", "quadratic"):
+        raise _refused("usage.option", f"{weights!r} is not known", "weights", "one of: None, linear, quadratic")
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if not _is_missing(a) and not _is_missing(b)]
     names = _ordered({vote for pair in pairs for vote in pair})
     number = {name: i for i, name in enumerate(names)}
@@ -136,7 +138,12 @@ def _distance(level: Level, each: Floats, names: Sequence[Any]) -> Floats:
     if level == "interval":
         if len(names) != size:
             raise _refused("usage.length", f"{len(names)} values for {size} labels", "values", "give the value of every label")
-        place = np.asarray(names, np.float64)
+        try:
+            place = np.asarray(names, np.float64)
+        except (TypeError, ValueError):
+            place = np.array([math.nan])
+        if not np.isfinite(place).all():
+            raise _refused("usage.level", "labels that are no finite numbers", "values", "give values, or level='nominal'")
         return (place[:, None] - place[None, :]) ** 2
     below = np.concatenate([[0.0], np.cumsum(each)])
     middle = below[:-1] + each / 2  # labels in between, and half of each end
@@ -193,6 +200,7 @@ def noise_ceiling(
     e = (1 - sqrt(1 - 2 d)) / 2. The bounds use one pair of every item, drawn by ``seed``, since pairs of one item are not
     independent. Raises ``UsageError`` when no item has two votes.
     """
+    _check_confidence(confidence)
     if votes is not None and counts is None:
         names, table = counts_of(votes, labels)
     else:
@@ -291,8 +299,7 @@ def two_phase_bound(
     for part, whole in [*parts, (rest_found, rest_adjudicated)]:
         if not 0 <= part <= whole:
             raise _refused("usage.counts", f"{part} of {whole}", "counts", "every part is from 0 to its whole")
-    if not 0 < confidence < 1:
-        raise _refused("usage.confidence", f"a confidence of {confidence}", "confidence", "0.95, not 95")
+    _check_confidence(confidence)
     every = adjudicated == apparent
     delta = (1.0 - confidence) / (3 if every else 4)
     lower, upper = _core.binomial_bounds(
@@ -310,6 +317,9 @@ class DawidSkene(Described):
     """
 
     def __init__(self, *, smoothing: float = 0.01, iterations: int = 1000, tolerance: float = 1e-8) -> None:
+        for name, given, least in (("smoothing", smoothing, 0), ("iterations", iterations, 1), ("tolerance", tolerance, 0)):
+            if not least <= given < math.inf:
+                raise _refused("usage.option", f"{name} of {given}", name, f"{least} or more")
         self.smoothing, self.iterations, self.tolerance = smoothing, iterations, tolerance
         self.labels_: list[Hashable] = []
         self.items_: list[Hashable] = []
@@ -328,6 +338,9 @@ class DawidSkene(Described):
             raise _refused("usage.length", f"{len(item)}, {len(rater)}, {len(label)} votes", "label", "give one row per vote")
         if not len(item):
             raise _refused("usage.votes", "no votes", "item", "give one row per vote")
+        row = next((i for i, vote in enumerate(label) if _is_missing(vote)), None)
+        if row is not None:
+            raise _refused("usage.votes", "a row without a vote", f"label row {row}", "leave rows without a vote out")
         self.items_, items = _numbered(item, list(dict.fromkeys(item)))
         self.raters_, raters = _numbered(rater, list(dict.fromkeys(rater)))
         self.labels_, votes = _numbered(label, _ordered(set(label)))
@@ -388,7 +401,7 @@ class DawidSkene(Described):
 def adjudication_queue(posterior: npt.ArrayLike, most: int | None = None) -> list[tuple[int, float]]:
     """(row, uncertainty) with the least certain first: 1 less the probability of the likeliest label, then the entropy."""
     p = np.asarray(posterior, np.float64)
-    if p.ndim != 2 or p.shape[1] < 1 or np.any(~(p >= 0)):
+    if p.ndim != 2 or p.shape[1] < 1 or np.any(~((p >= 0) & (p <= 1))):
         raise _refused("usage.shape", f"probabilities of shape {p.shape}", "posterior", "give items by labels")
     doubt = 1.0 - p.max(axis=1)
     entropy = -np.sum(np.where(p > 0, p * np.log(np.where(p > 0, p, 1.0)), 0.0), axis=1)
@@ -426,6 +439,7 @@ def strict_and_lenient(
     confidence: float = 0.95,
 ) -> Agreement:
     """Judges answers by votes. Items without a vote are left out. With ``counts``, ``labels`` names the columns (0, 1 …)."""
+    _check_confidence(confidence)
     if votes is not None and counts is None:
         names, table = counts_of(votes, labels)
     else:
@@ -472,9 +486,13 @@ def _table(votes: Votes | None, counts: npt.ArrayLike | None) -> Ints:
         raise _refused("usage.votes", "votes and counts, or neither", "votes", "give one of the two")
     if votes is not None:
         return counts_of(votes)[1]
-    given = np.asarray(counts)
+    try:
+        given = np.asarray(counts)
+    except ValueError:
+        raise _refused("usage.counts", "rows of unequal lengths", "counts", "give whole numbers, items by labels") from None
     if given.ndim != 2 or (
-        given.size and (given.dtype.kind not in "iuf" or np.any(given < 0) or np.any(given != np.floor(given)))
+        given.size
+        and (given.dtype.kind not in "iuf" or not np.all((given >= 0) & (given < 2**53)) or np.any(given != np.floor(given)))
     ):
         raise _refused("usage.counts", f"counts of shape {given.shape}", "counts", "give whole numbers, items by labels")
     return given.astype(np.int64)
@@ -495,6 +513,11 @@ def _ordered(labels: set[Hashable]) -> list[Hashable]:
 
 def _is_missing(vote: object) -> bool:
     return vote is None or (isinstance(vote, (float, np.floating)) and math.isnan(vote))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise _refused("usage.confidence", f"a confidence of {confidence}", "confidence", "0.95, not 95")
 
 
 def _refused(code: str, message: str, where: str, hint: str) -> UsageError:
