@@ -32,8 +32,8 @@ done
 
 # Exit code 1 says that something is not proved, which is an answer.
 answer() { "$@" || [ $? = 1 ]; }
-log=("--log" "$out/decisions.log" "--bundle" "$out/bundle.opspilot" "--attributes" "$out/cases.csv")
-say "the certificate once more, from the log of test: opspilot calibrate ${log[*]} --target 'risk<=0.1' --one-per case"
-answer "$venv/bin/opspilot" calibrate "${log[@]}" --target 'risk<=0.1' --one-per case --html "$out/certificates.html"
+log=("--log" "$out/decisions.log" "--bundle" "$out/bundle.opspilot" "--attributes" "$out/cases.csv" "--one-per" "case")
+say "the certificate once more, from the log of test: opspilot calibrate ${log[*]} --target 'risk<=0.1'"
+answer "$venv/bin/opspilot" calibrate "${log[@]}" --target 'risk<=0.1' --html "$out/certificates.html"
 say "launch criteria: opspilot gate examples/launch/criteria.json ${log[*]}"
 answer "$venv/bin/opspilot" gate "$opspilot_root/examples/launch/criteria.json" "${log[@]}" --html "$out/launch.html"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -70,6 +71,18 @@ class DecisionLog:
         of = frozenset(kinds)
         return np.array([np.nan if kind is None else float(kind in of) for kind in self.outcome])
 
+    def only(self, rows: Sequence[int]) -> DecisionLog:
+        """Some of its decisions."""
+        out = DecisionLog(repeated=self.repeated, strangers=self.strangers)
+        for column in fields(self):
+            if isinstance(values := getattr(self, column.name), list):
+                setattr(out, column.name, [values[i] for i in rows])
+        return out
+
+    def units(self, name: str, attributes: Attributes | None = None, actions: Actions | None = None) -> list[str]:
+        """What ``by`` says, and for a decision of which that is not known a unit of its own."""
+        return [unit or f"decision {own}" for unit, own in zip(self.by(name, attributes, actions), self.ids, strict=True)]
+
     def by(self, name: str, attributes: Attributes | None = None, actions: Actions | None = None) -> list[str | None]:
         """Groups: "client", "action" (id of the best one), "action.NAME" (of it in the catalogue), a recorded field "task.NAME",
         or a column of the attributes; None where it is not known."""
@@ -99,6 +112,22 @@ class DecisionLog:
                 f"no action of the catalogue has a '{key}'", code="usage.groups", where="by", hint="see opspilot describe BUNDLE"
             )
         return [_group(actions.get(action, {}).get(key)) for action in self.action]
+
+
+def one_of_each(units: Sequence[str]) -> list[int]:
+    """At most one row of every unit, drawn so that every row is equally likely; by a hash of the unit, so that neither scores nor
+    labels have a say. One row of each for certain would weight units alike, and rows of long ones too little: with the longest of
+    L rows each unit names one of L places, and where it has no such row it gives none.
+    """
+    longest = max(Counter(units).values(), default=1)
+    seen: Counter[str] = Counter()
+    kept = []
+    for row, unit in enumerate(units):
+        named = int.from_bytes(blake2b(unit.encode(), digest_size=8, person=b"one of each").digest()) % longest
+        if seen[unit] == named:
+            kept.append(row)
+        seen[unit] += 1
+    return kept
 
 
 @dataclass(frozen=True)

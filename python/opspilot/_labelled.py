@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from opspilot._decision_log import Actions, Attributes, DecisionLog, _rows
+from opspilot._decision_log import Actions, Attributes, DecisionLog, _rows, one_of_each
 from opspilot.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 #: Name of the group of rows whose group is not known.
 UNKNOWN = "(not known)"
@@ -92,9 +89,8 @@ def from_log(
     out.calibration = _the_one("calibrations", [log.calibration[i] for i in kept], source)
     out.left_out = len(log) - len(kept)
     if one_per is not None:
-        units = log.by(one_per, attributes, actions)
-        # A decision whose unit is not known is one of its own.
-        drawn = one_of_each([units[i] or log.ids[i] for i in kept])
+        units = log.units(one_per, attributes, actions)
+        drawn = one_of_each([units[i] for i in kept])
         out.one_per, out.repeats = one_per, len(kept) - len(drawn)
         kept = kept[drawn]
     opened = np.array([log.open[i] for i in kept], np.bool_)
@@ -105,23 +101,6 @@ def from_log(
         found = log.by(by, attributes, actions)
         out.groups, out.by = [found[i] or UNKNOWN for i in kept], by
     return out
-
-
-def one_of_each(units: Sequence[str]) -> Ints:
-    """At most one row of every unit, drawn so that every row is equally likely; by a hash of the unit, so that neither scores nor
-    labels have a say. One row of each for certain would weight units alike, and rows of long ones too little: with the longest of
-    L rows each unit names one of L places, and where it has no such row it gives none.
-    """
-    count = Counter(units)
-    longest = max(count.values(), default=1)
-    seen: Counter[str] = Counter()
-    kept = []
-    for row, unit in enumerate(units):
-        named = int.from_bytes(blake2b(unit.encode(), digest_size=8, person=b"one of each").digest()) % longest
-        if seen[unit] == named:
-            kept.append(row)
-        seen[unit] += 1
-    return np.array(kept, np.int64)
 
 
 def _the_one(what: str, of_rows: Sequence[str], source: str) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 import opspilot as op
 from opspilot import _certify, _labelled
+from opspilot._decision_log import one_of_each
 from opspilot.calibrate import ConformalSets
 from opspilot.evaluate import groups, launch, raters
 
@@ -225,7 +226,7 @@ def test_groups_of_certificates_do_not_overlap_and_rows_of_a_unit_are_drawn_alik
     call = lambda: op.calibrate.automation_threshold(score, error, max_risk=0.1, groups=overlapping)  # noqa: E731
     assert refusal(call) == "calibration.overlapping_groups"
     units = [f"u{i}" for i in range(4000) for _ in range(1 + i % 4)]
-    drawn = _labelled.one_of_each(units)
+    drawn = one_of_each(units)
     assert len({units[i] for i in drawn}) == len(drawn)
     place = np.array([j for i in range(4000) for j in range(1 + i % 4)])
     # Every row with probability 1/4: first ones of 4000 units, second ones of 3000 ...

@@ -34,12 +34,16 @@ def gate(
         Path | None, typer.Option(help="Earlier criteria, or an earlier --json of this verb: edits since are shown.")
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="The bundle that decided, for criteria by action.kind.")] = None,
+    one_per: Annotated[
+        str | None,
+        typer.Option(help="Column of what comes in several decisions, as a case does: at most one of each is drawn."),
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page too.")] = None,
     as_json: Json = False,
 ) -> int:
     """Says of each criterion whether the log proves it: pass, fail or insufficient. Exit 1 unless all pass."""
     with output.working("judging"):
-        made = launch.judge(criteria, log, attributes=attributes, votes=votes, before=before, bundle=bundle)
+        made = launch.judge(criteria, log, attributes=attributes, votes=votes, before=before, bundle=bundle, one_per=one_per)
     if html is not None:
         made.report().save(html)
     if as_json:
@@ -58,6 +62,8 @@ def _show(about: Mapping[str, Any]) -> None:
         f"{n['n']:,} decisions, {n['automated']:,} automated, {n['automated_with_outcome']:,} of these with an outcome",
         soft_wrap=True,
     )
+    if about["one_per"]:
+        print_(f"at most one decision per {about['one_per']}, of {about['drawn_from']:,}", markup=False, soft_wrap=True)
     print_(_criteria(about["results"]))
     for edit in about["edits"] or ():
         what = " ".join(part for part in (edit["criterion"], edit["key"]) if part) or "document"

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from opspilot import _core
-from opspilot._decision_log import Actions, Attributes, DecisionLog, actions_of, read, read_attributes
+from opspilot._decision_log import Actions, Attributes, DecisionLog, actions_of, one_of_each, read, read_attributes
 from opspilot._describe import Described
 from opspilot.deciding import Bundle
 from opspilot.errors import CalibrationError, UsageError
@@ -95,13 +95,15 @@ def judge(
     votes: str | Path | Sequence[Sequence[int]] | npt.NDArray[Any] | None = None,
     before: str | Path | Mapping[str, Any] | None = None,
     bundle: Bundle | str | Path | None = None,
+    one_per: str | None = None,
 ) -> Launch:
     """Judges criteria (a path, content, or the document) on logs of decisions and outcomes.
 
     ``attributes``: a CSV or JSON Lines file of groups and labels (column "label") by ``decision`` or ``task``. ``votes``: counts
     of several raters' labels, items by labels, for the noise ceiling. ``before``: an earlier criteria document or result of this
     function, to show what was edited since. ``bundle``: the one that decided, for criteria by "action.kind" and other fields of
-    its catalogue.
+    its catalogue. ``one_per``: what comes in several decisions, named as groups are: at most one of each is drawn, every decision
+    equally likely, since bounds take decisions as independent.
 
     Automated is what the decision proposed before the rollout stage narrowed it, so that a shadow log tells of the launch.
     Raises ``CalibrationError`` for a bad document, ``AuditError`` for a bad log, ``UsageError`` for groups that do not exist.
@@ -110,7 +112,10 @@ def judge(
     canonical: dict[str, Any] = json.loads(document.to_json())
     log = read(logs)
     known = read_attributes(attributes) if attributes is not None else None
-    counted = _Counting(log, known, _actions(bundle, log), canonical["wrong"])
+    actions, whole = _actions(bundle, log), len(log)
+    if one_per is not None:
+        log = log.only(one_of_each(log.units(one_per, known, actions)))
+    counted = _Counting(log, known, actions, canonical["wrong"])
     results = [_result(document, number, c, counted) for number, c in enumerate(canonical["criteria"])]
     verdicts = {result["verdict"] for result in results}
     noise = _noise(votes)
@@ -123,6 +128,8 @@ def judge(
         "before_sha256": earlier.fingerprint() if earlier is not None else None,
         "edits": edits(json.loads(earlier.to_json()), canonical) if earlier is not None else None,
         "decisions": counted.summary(),
+        "one_per": one_per,
+        "drawn_from": whole,
         "results": results,
         "groups": {name: counted.report(name, "").to_dict() for name in counted.names(canonical)},
         "noise": noise,
@@ -324,6 +331,8 @@ def _warnings(judged: Mapping[str, Any], log: DecisionLog) -> list[str]:
     elif decisions["first_time"] is not None and declared > decisions["first_time"]:
         early = sum(time < declared for time in log.time)
         made.append(f"{early} of {len(log)} decisions were made before the criteria were agreed.")
+    if judged["one_per"] is None and len(set(log.task)) < len(log):
+        made.append("Tasks come in several decisions: bounds take decisions as independent. Draw one of each (one_per).")
     missing = decisions["automated"] - decisions["automated_with_outcome"]
     if missing:
         made.append(

@@ -48,6 +48,8 @@ def _header(title: str, result: Record) -> str:
                 f"{plain(result['left_out'])} without an outcome left out, {plain(result['blocked'])} kept back by rules",
             )
         )
+    if result["one_per"]:
+        entries.append(("independence", f"at most one row per {result['one_per']}, {plain(result['repeats'])} others left out"))
     tiles = []
     for t in result["targets"]:
         if t["kind"] == "risk":

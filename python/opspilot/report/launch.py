@@ -45,6 +45,8 @@ def _header(title: str, result: Record) -> str:
     entries = [("criteria", f"sha256 {result['criteria_sha256']}"), ("agreed", moment(result["criteria"].get("declared_at")))]
     if n["first_time"] is not None:
         entries.append(("log", f"{moment(n['first_time'])} to {moment(n['last_time'])}"))
+    if result["one_per"]:
+        entries.append(("decisions", f"at most one per {result['one_per']}, of {plain(result['drawn_from'])}"))
     entries += [("model", model) for model in n["models"][:3]]
     share = percent(n["automated"] / n["n"]) if n["n"] else _NONE
     tiles = [
