@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a bare Debian 12 to `opspilot demo`: installs what is missing, builds the Python package with its demo, runs it.
-# Arguments go to `opspilot demo`.
+# From a bare Debian 12 to `opspilot demo`: installs what is missing, builds the Python package with its demo, runs it, and has
+# what it decided certified anew and judged by launch criteria. Arguments go to `opspilot demo`.
 set -euo pipefail
 here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -19,4 +19,21 @@ if [ "$(cat "$venv/.package" 2>/dev/null)" != "$stamp" ]; then
 fi
 # Inside the project the demo runs here; called from elsewhere, its output belongs there.
 [ "$here" = "$opspilot_root" ] || cd "$here"
-exec "$venv/bin/opspilot" demo "$@"
+out=opspilot-demo previous=
+for argument in "$@"; do
+    case $argument in
+        --json | --help) exec "$venv/bin/opspilot" demo "$@" ;; # one object, or no demo at all
+        --out=*) out=${argument#--out=} ;;
+        *) [ "$previous" != --out ] || out=$argument ;;
+    esac
+    previous=$argument
+done
+"$venv/bin/opspilot" demo "$@"
+
+# Exit code 1 says that something is not proved, which is an answer.
+answer() { "$@" || [ $? = 1 ]; }
+log=("--log" "$out/decisions.log" "--bundle" "$out/bundle.opspilot" "--attributes" "$out/cases.csv" "--one-per" "case")
+say "the certificate once more, from the log of test: opspilot calibrate ${log[*]} --target 'risk<=0.1'"
+answer "$venv/bin/opspilot" calibrate "${log[@]}" --target 'risk<=0.1' --html "$out/certificates.html"
+say "launch criteria: opspilot gate examples/launch/criteria.json ${log[*]}"
+answer "$venv/bin/opspilot" gate "$opspilot_root/examples/launch/criteria.json" "${log[@]}" --html "$out/launch.html"

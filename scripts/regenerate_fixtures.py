@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import fixtures_certificates
+import fixtures_groups
 import numpy as np
 import numpy.typing as npt
 
@@ -337,6 +338,15 @@ for _make, _needed in (
     (fixtures_certificates.noise, ("scipy",)),
 ):
     fixture("certificates", *_needed, optional="confseq" in _needed)(_make)
+
+# ---- groups ----
+
+fixture("groups")(fixtures_groups.gap_alarm)
+fixture("groups", "statsmodels")(fixtures_groups.newcombe)
+fixture("groups", "fairlearn", "statsmodels")(fixtures_groups.groups)
+fixture("groups", "scipy", tolerance=1e-6)(fixtures_groups.shrink)
+fixture("groups", "krippendorff", "crowd-kit", "scikit-learn", "statsmodels")(fixtures_groups.raters)
+fixture("groups", "mapie")(fixtures_groups.conformal)
 
 
 # ---- the command ----

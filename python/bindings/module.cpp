@@ -30,7 +30,9 @@ PYBIND11_MODULE(_core, m) {
     opspilot::python::bind_calibrators(m);
     opspilot::python::bind_calibration_errors(m);
     opspilot::python::bind_certificates(m);
+    opspilot::python::bind_conformal(m);
     opspilot::python::bind_evaluate(m);
+    opspilot::python::bind_groups(m);
     opspilot::python::bind_learn(m);
     opspilot::python::bind_rankers(m);
     opspilot::python::bind_classifiers(m);

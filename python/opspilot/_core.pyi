@@ -344,6 +344,70 @@ def critical_rank(errors: int, alpha: float, delta: float, /) -> int: ...
 def calibrator_fingerprint(document: bytes, /) -> str:
     """What certificates made behind the calibrator of a calibration document are bound to."""
 
+# conformal.cpp
+def conformal_minimum(confidence: float, /) -> int: ...
+
+class ConformalSets:
+    @staticmethod
+    def fit(
+        probability: npt.ArrayLike,
+        offsets: npt.ArrayLike,
+        right: npt.ArrayLike,
+        group: npt.ArrayLike,
+        method: str,
+        confidence: float,
+        randomised: bool,
+        seed: int,
+        penalty: float,
+        free_ranks: int,
+        at_least_one: bool,
+        groups: Sequence[str],
+        /,
+    ) -> ConformalSets: ...
+    @staticmethod
+    def parse(document: str, /) -> ConformalSets: ...
+    def to_json(self) -> str: ...
+    def members(
+        self, probability: npt.ArrayLike, offsets: npt.ArrayLike, group: npt.ArrayLike, key: npt.ArrayLike, /
+    ) -> tuple[_Int64, _Int64]:
+        """Positions of all sets one after the other, and how many each has."""
+
+# groups.cpp
+def binomial_bounds(events: npt.ArrayLike, n: npt.ArrayLike, delta: float, /) -> tuple[_Float64, _Float64]:
+    """Clopper-Pearson, each bound one-sided at level delta."""
+
+def newcombe_difference(
+    first: int, of_first: int, second: int, of_second: int, delta: float, /
+) -> tuple[float, float, float]: ...
+
+class LaunchCriteria:
+    @staticmethod
+    def parse(document: bytes, /) -> LaunchCriteria: ...
+    def to_json(self) -> str: ...
+    def fingerprint(self) -> str: ...
+    def judge(self, index: int, counts: Sequence[tuple[int, int]], /) -> dict[str, Any]: ...
+
+class GapAlarm:
+    def __init__(self, tolerance: float, alpha: float, queue: int, /) -> None: ...
+    @staticmethod
+    def parse(state: str, /) -> GapAlarm: ...
+    def to_json(self) -> str: ...
+    def add(self, second: npt.ArrayLike, value: npt.ArrayLike, /) -> None: ...
+    @property
+    def log_evidence(self) -> float: ...
+    @property
+    def peak_log_evidence(self) -> float: ...
+    @property
+    def raised(self) -> bool: ...
+    @property
+    def direction(self) -> int: ...
+    @property
+    def pairs(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+
 # evaluate.cpp
 def ranking_metrics(
     score: npt.ArrayLike,

@@ -33,6 +33,7 @@ from opspilot._certificates import expected_selection as expected_selection
 from opspilot._certificates import grid_threshold as grid_threshold
 from opspilot._certificates import naive_threshold as naive_threshold
 from opspilot._certificates import zero_error_minimum as zero_error_minimum
+from opspilot._conformal import ConformalSets as ConformalSets
 from opspilot._costs import CostThreshold as CostThreshold
 from opspilot._costs import GradedThreshold as GradedThreshold
 from opspilot._costs import ReviewPlan as ReviewPlan

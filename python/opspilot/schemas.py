@@ -15,7 +15,7 @@ __all__ = ["NAMES", "get"]
 
 #: bundle, schema, catalogue, candidates, features, stages, linear, policy, table, calibration, rollout, baseline;
 #: text_classifier and choice_model, the JSON headers that stand in those files after 12 bytes; golden, a line of golden.jsonl;
-#: decision and outcome, lines of a log.
+#: decision and outcome, lines of a log; criteria of a launch.
 NAMES: tuple[str, ...] = tuple(_core.document_names())
 
 

@@ -163,5 +163,22 @@ TEST_CASE("timestamps follow RFC 3339") {
 
 TEST_CASE("field tables name every key") {
     CHECK(schema::document_fields().size() == 3);
-    CHECK(schema::field_fields().size() == 12);
+    CHECK(schema::field_fields().size() == 13);
+}
+
+TEST_CASE("a field for audit only says so, reads back, and is in no fingerprint") {
+    const std::string plain = R"({"task": [{"name": "gender", "type": "string", "optional": true}]})";
+    const std::string audit = R"({"task": [{"name": "gender", "type": "string", "optional": true, "use": "audit"}]})";
+    const auto before = schema::parse(plain), after = schema::parse(audit);
+    REQUIRE(before.ok());
+    REQUIRE(after.ok());
+    CHECK_FALSE(before->fields(role::task)[2].audit_only);
+    CHECK(after->fields(role::task)[2].audit_only);
+    CHECK_FALSE(*before == *after);
+    CHECK(before->fingerprint() == after->fingerprint());
+    const auto again = schema::parse(after->to_json());
+    REQUIRE(again.ok());
+    CHECK(*again == *after);
+    CHECK(refusal(R"({"task": [{"name": "id", "type": "string", "use": "audit"}]})").code == "schema.reserved_field");
+    CHECK(refusal(R"({"task": [{"name": "a", "type": "string", "use": "judge"}]})").code == "schema.bad_choice");
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import opspilot as op
+from opspilot import _core
 
 BAD_RULES = {
     "layer": "business",
@@ -79,7 +81,7 @@ def policy(tmp_path: Path) -> Path:
     return file
 
 
-def test_demo_prints_what_is_promised_and_writes_four_things(demo: tuple[Path, dict[str, Any]]) -> None:
+def test_demo_prints_what_is_promised_and_writes_five_things(demo: tuple[Path, dict[str, Any]]) -> None:
     out, result = demo
     promised = {
         "next_action": ("top1", "top3", "n"),
@@ -96,7 +98,13 @@ def test_demo_prints_what_is_promised_and_writes_four_things(demo: tuple[Path, d
     for key in ("risk_upper", "test_error", "naive_test_error"):  # may be null, must be there
         assert key in result["automation"]["at_5"]
     assert "plots" not in result
-    assert sorted(path.name for path in out.iterdir()) == ["bundle", "bundle.opspilot", "decisions.log", "report.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "bundle",
+        "bundle.opspilot",
+        "cases.csv",
+        "decisions.log",
+        "report.html",
+    ]
     assert (out / "report.html").read_text().startswith("<!doctype html>")
 
 
@@ -105,8 +113,93 @@ def test_what_the_demo_wrote_passes_the_other_verbs(demo: tuple[Path, dict[str, 
     assert one_object(opspilot("check", out / "bundle.opspilot", "--json"))["fingerprint"] == result["fingerprint"]
     assert one_object(opspilot("describe", out / "bundle", "--json"))["name"] == "simulated-support"
     log = one_object(opspilot("describe", out / "decisions.log", "--json"))
-    assert log["records"] == result["automation"]["n"]
+    assert log["records"] == log["outcomes"] == result["automation"]["n"]
     assert one_object(opspilot("parity", out / "bundle.opspilot", "--json"))["mismatches"] == 0
+
+
+def _of_the_log(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Decisions, and what came of them by id."""
+    rows = [json.loads(line) for line in (out / "decisions.log").read_text(encoding="utf-8").splitlines()]
+    return [r for r in rows if r["type"] == "decision"], {r["decision"]: r["kind"] for r in rows if r["type"] == "outcome"}
+
+
+def test_what_the_demo_decided_is_certified_by_kind_of_action(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, _ = demo
+    beside = ("--log", out / "decisions.log", "--bundle", out / "bundle.opspilot", "--attributes", out / "cases.csv")
+    written = tmp_path / "calibration.json"
+    command = ("calibrate", *beside, "--target", "risk<=0.2", "--one-per", "case", "--by", "action.kind", "--out", written)
+    done = opspilot(*command, "--now", 1_606_780_800_000_000, "--json")
+    assert done.returncode in (0, 1), done.stderr
+    made = one_object(done)
+    decisions, _ = _of_the_log(out)
+    (risk,) = made["targets"]
+    assert risk["n"] + made["repeats"] == len(decisions) and made["repeats"] > 0 and made["one_per"] == "case"
+    kind = {action["id"]: action["kind"] for action in json.loads((out / "bundle" / "catalogue.json").read_text())}
+    groups = {g["group"]: g for g in risk["groups"]}
+    assert set(groups) - {"(not known)"} <= set(kind.values()) and len(groups) > 2
+    assert sum(g["n"] for g in groups.values()) == risk["n"]
+    certified = json.loads(written.read_text(encoding="utf-8"))
+    served = json.loads((out / "bundle" / "calibration.json").read_text(encoding="utf-8"))
+    assert certified["calibrator"] == served["calibrator"] and certified["abstain_below"] == served["abstain_below"]
+    lines = {line["kind"]: line for line in certified["thresholds"]}
+    assert set(lines) == set(groups) - {"(not known)"}
+    for name, line in lines.items():
+        stated, group = line["certificate"], groups[name]
+        assert (line["value"], stated["n"], stated["level"]) == (group["value"], group["n"], f"kind {name}")
+        assert stated["delta"] == pytest.approx(0.05 / len(groups))
+        assert stated["calibrator_fingerprint"] == _core.calibrator_fingerprint(written.read_bytes())
+    folder = tmp_path / "bundle"
+    shutil.copytree(out / "bundle", folder)
+    shutil.copy(written, folder / "calibration.json")
+    made_anew = op.Bundle.draft({p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    assert made_anew.model_fingerprint == next(iter(lines.values()))["certificate"]["model_fingerprint"]
+
+
+def test_what_the_demo_decided_is_judged(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, _ = demo
+    criteria = Path(__file__).parents[2] / "examples" / "launch" / "criteria.json"
+    beside = ("--log", out / "decisions.log", "--bundle", out / "bundle.opspilot")
+    done = opspilot("gate", criteria, *beside, "--html", tmp_path / "page.html", "--json")
+    made = one_object(done)
+    assert done.returncode == int(not made["ok"]), done.stderr
+    decisions, outcomes = _of_the_log(out)
+    automated = [d for d in decisions if d["proposed"] == "auto_execute"]
+    wrong = sum(outcomes[d["id"]] == "overridden" for d in automated)
+    results = {result["id"]: result for result in made["results"]}
+    assert (results["risk"]["rates"][0]["events"], results["risk"]["rates"][0]["n"]) == (wrong, len(automated))
+    kind = {action["id"]: action["kind"] for action in json.loads((out / "bundle" / "catalogue.json").read_text())}
+    shown = {r["group"]: r for r in results["risk by kind"]["rates"] if not r.get("suppressed") and r["group"] in kind.values()}
+    assert shown
+    for name, rate in shown.items():
+        own = [d for d in automated if kind[d["action"]] == name]
+        assert (rate["events"], rate["n"]) == (sum(outcomes[d["id"]] == "overridden" for d in own), len(own))
+    assert made["criteria_sha256"] in (tmp_path / "page.html").read_text(encoding="utf-8")
+    text = opspilot("gate", criteria, *beside)
+    assert text.returncode == done.returncode and made["criteria_sha256"] in text.stdout
+
+
+def test_a_log_of_another_model_is_refused(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    out, _ = demo
+    rows = [json.loads(line) for line in (out / "decisions.log").read_text(encoding="utf-8").splitlines()[:200]]
+
+    def refused(key: str, *command: object) -> str:
+        changed = [{**r, "versions": {**r["versions"], key: "0" * 64}} if r["type"] == "decision" else r for r in rows]
+        text = "".join(json.dumps(r, separators=(",", ":"), ensure_ascii=False) + "\n" for r in changed)
+        (tmp_path / "d.log").write_text(text, encoding="utf-8")
+        done = opspilot(*command, "--log", tmp_path / "d.log", "--json")
+        assert done.returncode == 3, done.stderr
+        error = one_object(done)["error"]
+        assert error["hint"] == "give the bundle that decided"
+        return str(error["code"])
+
+    certify = ("calibrate", "--target", "risk<=0.2", "--bundle", out / "bundle.opspilot")
+    assert refused("model", *certify) == "calibration.foreign_model"
+    assert refused("calibration", *certify) == "calibration.foreign_calibrator"
+    named = ("calibrate", "--target", "risk<=0.2", "--out", tmp_path / "c.json", "--model", "another")
+    assert refused("calibration", *named) == "calibration.foreign_model"
+    assert not (tmp_path / "c.json").exists()
+    criteria = Path(__file__).parents[2] / "examples" / "launch" / "criteria.json"
+    assert refused("model", "gate", criteria, "--bundle", out / "bundle.opspilot") == "calibration.foreign_model"
 
 
 def test_demo_without_data_names_the_cure(tmp_path: Path) -> None:

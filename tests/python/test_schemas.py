@@ -87,6 +87,7 @@ DOCUMENTS: dict[str, tuple[str, Any]] = {
                 {"name": "at", "type": "timestamp", "optional": True},
                 {"name": "level", "type": "int", "default": 3, "max_age": "24h", "as_of": "at"},
                 {"name": "tags", "type": "list<string>", "default": ["a"]},
+                {"name": "age", "type": "int", "optional": True, "use": "audit"},
             ],
             "action": [
                 {"name": "kind", "type": "string"},

@@ -22,6 +22,7 @@ namespace detail {
 inline constexpr std::array<std::string_view, 6> field_type_names{"bool", "int", "double", "string", "timestamp", "list<string>"};
 inline constexpr std::array<std::string_view, 3> role_names{"task", "action", "candidate"};
 inline constexpr std::array<std::string_view, 4> pii_names{"none", "pseudonymous", "personal", "sensitive"};
+inline constexpr std::array<std::string_view, 2> field_uses{"decide", "audit"};
 inline constexpr std::size_t fields_per_role = 4096;
 
 inline constexpr std::array<document_field, 3> schema_document{
@@ -29,7 +30,7 @@ inline constexpr std::array<document_field, 3> schema_document{
      {"action", json_kind::array, false, "fields of an action, in order"},
      {"candidate", json_kind::array, false, "fields of the pair of a task and an action, in order"}}};
 
-inline constexpr std::array<document_field, 12> schema_field{
+inline constexpr std::array<document_field, 13> schema_field{
     {{"name", json_kind::text, true, "identifier: letters, digits, underscore; at most 64 bytes"},
      {"type", json_kind::text, true, "type of the value", field_type_names},
      {"optional", json_kind::boolean, false, "may be missing; default false"},
@@ -41,6 +42,9 @@ inline constexpr std::array<document_field, 12> schema_field{
      {"values", json_kind::array, false, "allowed texts, for string and list<string>"},
      {"min", json_kind::number, false, "smallest allowed number, inclusive, for int and double"},
      {"max", json_kind::number, false, "largest allowed number, inclusive, for int and double"},
+     {"use", json_kind::text, false,
+      "audit: for judging decisions by group afterwards; features, stages and policies that read it are refused; default decide",
+      field_uses},
      {"description", json_kind::text, false, "one line for people"}}};
 
 inline bool is_field_name(std::string_view text) noexcept {
@@ -122,6 +126,7 @@ inline result<field> read_field(const json& node, const std::string& where) {
     f.optional = boolean_or(node, "optional", false);
     f.pii = static_cast<pii_class>(choice(pii_names, "pii", "none"));
     f.unit = text_or(node, "unit", "");
+    f.audit_only = text_or(node, "use", "decide") == "audit";
     f.as_of = text_or(node, "as_of", "");
     f.description = text_or(node, "description", "");
     const bool numeric = f.type == field_type::integer || f.type == field_type::number;
@@ -237,6 +242,11 @@ private:
         if (identity && r == role::action && (f.optional || f.default_value.index() != 0))
             return detail::schema_error("schema.reserved_field", "field 'id' on action must be required, without a default",
                                         where, "remove 'optional' and 'default'");
+        if ((identity || (f.name == "client" && r == role::task) || (f.name == "kind" && r == role::action)) && f.audit_only)
+            return detail::schema_error(
+                "schema.reserved_field",
+                fmt::format("field '{}' on {} cannot be for audit only: decisions read it", f.name, name(r)),
+                detail::pointer(where, "use"), "remove 'use', or rename the field");
         if (f.as_of.empty()) return {};
         const auto found = std::find_if(fields.begin(), fields.end(), [&](const field& other) { return other.name == f.as_of; });
         if (found == fields.end())
@@ -245,6 +255,8 @@ private:
         if (found->type != field_type::timestamp || found->max_age_us != 0)
             return detail::schema_error("schema.undated", fmt::format("'{}' cannot date '{}'", f.as_of, f.name),
                                         detail::pointer(where, "as_of"), "name a timestamp field without a max_age of its own");
+        if (found->audit_only && !f.audit_only)
+            return detail::audit_only_error(error_kind::schema, "schema.audit_only", r, *found, detail::pointer(where, "as_of"));
         return {};
     }
 };
@@ -339,6 +351,7 @@ inline nlohmann::ordered_json schema_tree(const schema& s, bool scoring_only) {
                 if (!f.values.empty()) node["values"] = f.values;
                 if (f.min) node["min"] = *f.min;
                 if (f.max) node["max"] = *f.max;
+                if (f.audit_only) node["use"] = "audit";
                 if (!f.description.empty()) node["description"] = f.description;
             }
             list.push_back(std::move(node));

@@ -46,6 +46,7 @@ struct field {
     field_value default_value;        ///< takes the place of a missing or stale value
     std::vector<std::string> values;  ///< allowed texts, empty = any
     std::optional<double> min, max;   ///< inclusive bounds of numbers
+    bool audit_only = false;          ///< for judging decisions afterwards: nothing that decides may read it
     std::string description;
 };
 

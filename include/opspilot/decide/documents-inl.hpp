@@ -12,6 +12,7 @@
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/base/text.hpp"
 #include "opspilot/calibrate/certificate.hpp"
+#include "opspilot/calibrate/criteria.hpp"
 #include "opspilot/data/schema.hpp"
 #include "opspilot/decide/detail/document_tables.hpp"
 #include "opspilot/decide/documents.hpp"
@@ -29,9 +30,9 @@ namespace opspilot {
 
 namespace detail {
 
-inline constexpr std::array<std::string_view, 17> document_name_list{
+inline constexpr std::array<std::string_view, 18> document_name_list{
     "bundle", "schema", "catalogue",   "candidates", "features", "stages", "linear",   "text_classifier", "choice_model",
-    "policy", "table",  "calibration", "rollout",    "baseline", "golden", "decision", "outcome"};
+    "policy", "table",  "calibration", "rollout",    "baseline", "golden", "decision", "outcome",         "criteria"};
 
 /// A table as a part of a document: without the line that names the dialect.
 inline json part_schema(std::span<const document_field> table, std::string_view title) {
@@ -292,6 +293,27 @@ inline json calibration_schema() {
     return out;
 }
 
+inline json criteria_schema() {
+    const launch_criteria::tables tables = launch_criteria::fields();
+    const json open_unit = {{"exclusiveMinimum", 0}, {"exclusiveMaximum", 1}};
+    json criterion = part_schema(tables.criterion, "criterion");
+    for (const char* key : {"at_most", "at_least", "gap_at_most", "confidence"}) also(criterion, key, open_unit);
+    for (const char* key : {"min_samples", "slower_than_us"}) also(criterion, key, {{"minimum", 1}});
+    also(criterion, "id", {{"minLength", 1}});
+    json bounds = json::array();
+    for (const char* key : {"at_most", "at_least", "gap_at_most"}) bounds.push_back({{"required", json::array({key})}});
+    criterion["oneOf"] = std::move(bounds);
+    criterion["dependentRequired"] = {{"gap_at_most", {"by"}}};
+    criterion["allOf"] = json::array({when_is("metric", {{"const", "slow_rate"}}, {{"required", {"slower_than_us"}}})});
+    json out = json_schema(tables.document, "launch criteria");
+    also(out, "version", {{"const", 1}});
+    items_of(out, "wrong", {{"enum", {"overridden", "reversed", "complaint"}}});
+    also(out, "wrong", {{"minItems", 1}});
+    items_of(out, "criteria", criterion);
+    also(out, "criteria", {{"minItems", 1}});
+    return out;
+}
+
 inline json golden_schema() {
     json out = json_schema(golden_table(), "a line of golden.jsonl");
     items_of(out, "candidates", {{"type", "object"}});
@@ -361,6 +383,7 @@ inline json document_schema_tree(std::string_view name) {
     if (name == "rollout") return json_schema(bundle_document_tables().rollout, "rollout.json");
     if (name == "baseline") return policy_schema("baseline.json");
     if (name == "golden") return golden_schema();
+    if (name == "criteria") return criteria_schema();
     return name == "decision" ? decision_schema() : outcome_schema();
 }
 

@@ -12,7 +12,7 @@ namespace opspilot {
 
 /// Names of the documents: "bundle", "schema", "catalogue", "candidates", "features", "stages", "linear", "text_classifier" and
 /// "choice_model" (the JSON headers of those files), "policy", "table", "calibration", "rollout", "baseline", "golden" (a line),
-/// "decision" and "outcome" (lines of a log).
+/// "decision" and "outcome" (lines of a log), "criteria" (of a launch).
 [[nodiscard]] OPSPILOT_API std::span<const std::string_view> document_names() noexcept;
 
 /// The JSON Schema (2020-12) of a document. What it refuses, the reader refuses; what the reader refuses for its structure, which

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "opspilot/base/detail/json.hpp"
+#include "opspilot/data/detail/field_checks.hpp"
 #include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/generator.hpp"
 
@@ -50,6 +51,7 @@ inline result<std::uint32_t> generator_field(const json& node, const char* key, 
         return error{error_kind::model, "model.generator_field",
                      fmt::format("'{}' must be a string or list<string> field of the {}", node.value(key, ""), name(side)), place,
                      ""};
+    if (s.at(path).audit_only) return audit_only_error(error_kind::model, "model.audit_only", path.where, s.at(path), place);
     return path.index;
 }
 

@@ -49,7 +49,9 @@ def demo(
         output.show_json(shown)
     else:
         output.console.print(_table(shown))
-        output.console.print(f"{out}/: bundle.opspilot, bundle/, report.html, decisions.log", markup=False, soft_wrap=True)
+        output.console.print(
+            f"{out}/: bundle.opspilot, bundle/, report.html, decisions.log, cases.csv", markup=False, soft_wrap=True
+        )
 
 
 def _find(given: Path | None) -> Path:

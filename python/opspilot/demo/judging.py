@@ -78,7 +78,7 @@ def decide_all(bundle: Bundle, decisions: Sequence[Decision]) -> Decided:
 
 
 def one_by_one(bundle: Bundle, decisions: Sequence[Decision], log: list[bytes] | None = None, rung: str = "full") -> OneByOne:
-    """Decides each task by itself. ``log`` receives the records. The clock runs for the decision alone."""
+    """Decides each task by itself. ``log`` receives records, and what the operator did. The clock runs for the decision alone."""
     engine = Engine(bundle)
     verdicts, top3, rules, milliseconds = [], [], [], []
     for decision in decisions:
@@ -91,7 +91,21 @@ def one_by_one(bundle: Bundle, decisions: Sequence[Decision], log: list[bytes] |
         rules.append(frozenset(rule for rule in acted if rule))
         if log is not None:
             log.append(made.record())
+            log.append(engine.record_outcome(made.id, _done(decision, made.action), now=NOW))
     return OneByOne(verdicts, top3, rules, milliseconds)
+
+
+def _done(decision: Decision, action: str | None) -> Json:
+    """What the operator did, as an outcome: an override is no action of the catalogue."""
+    label = decision.label
+    if label.override:
+        return {"kind": "overridden"}
+    return {"kind": "accepted"} if label.action == action else {"kind": "overridden", "action": label.action}
+
+
+def cases(decisions: Sequence[Decision]) -> bytes:
+    """Which case each task is of, as CSV: what ``opspilot calibrate --one-per case`` draws one decision of."""
+    return "".join(["task,case\n", *(f"{d.task['id']},{d.label.dialogue}\n" for d in decisions)]).encode()
 
 
 def hits(decisions: Sequence[Decision], top3: Sequence[tuple[str, ...]]) -> Json:

@@ -50,7 +50,8 @@ _SOME: Final = 24
 
 
 def run(out: Path | None, progress: Progress, seed: int = 1, tasks: int = TASKS) -> tuple[Bundle, Json]:
-    """Simulates, trains, certifies, judges. Writes bundle.opspilot, bundle/ and decisions.log to ``out`` unless it is None."""
+    """Simulates, trains, certifies, judges. Writes bundle.opspilot, bundle/, decisions.log and cases.csv to ``out``
+    unless it is None."""
     clock = Clock(progress)
     with clock.phase("simulate"):
         parts = _divide(SupportOperation(seed), tasks)
@@ -85,6 +86,7 @@ def run(out: Path | None, progress: Progress, seed: int = 1, tasks: int = TASKS)
     result["seed"] = seed
     if out is not None:
         (out / "decisions.log").write_bytes(b"".join(log))
+        (out / "cases.csv").write_bytes(judging.cases([task.decision for task in parts["test"]]))
     result["seconds"] = {name: round(value, 2) for name, value in clock.seconds.items()}
     result["seconds"]["total"] = round(sum(clock.seconds.values()), 2)
     return bundle, result

@@ -26,7 +26,8 @@ _PLOTTED: Final = 5000
 
 
 def run(folder: Path, out: Path | None, progress: Progress, **settings: Any) -> tuple[Bundle, Json]:
-    """Trains, certifies and judges on the logs in ``folder``; writes bundle.opspilot, bundle/ and decisions.log to ``out``.
+    """Trains, certifies and judges on the logs in ``folder``; writes bundle.opspilot, bundle/, decisions.log and
+    cases.csv to ``out``.
 
     ``settings``: ``moved`` dialogues from train to certification; the others go to the training of the trees.
     """
@@ -57,6 +58,7 @@ def judge(log: StarLog, job: Certified, clock: Clock, records: Path | None = Non
         rules, together = judging.rules(job.parts, test, single.rules)
     if records is not None:
         records.write_bytes(b"".join(lines))
+        records.with_name("cases.csv").write_bytes(judging.cases(test))
     bins, ece = judging.reliability(decided)
     verdicts = judging.verdicts_by([d.task["current_task"] or "open" for d in test], single.verdicts)
     weight = judging.unit_weights([d.label.dialogue for d in test])

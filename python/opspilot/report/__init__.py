@@ -2,7 +2,8 @@
 
     op.report.build("demo", result, bundle).save("report.html")
 
-``"policy-diff"`` shows what ``opspilot.policy.diff`` found (its ``to_dict()``).
+``"policy-diff"`` shows what ``opspilot.policy.diff`` found, ``"launch"`` what ``opspilot.evaluate.launch.judge`` did (their
+``to_dict()``), ``"calibration"`` what ``opspilot calibrate --json`` prints.
 
 What a demo's ``result`` holds (plain JSON values; keys with ? may be absent and leave their part of the page out; numbers
 that do not exist are None):
@@ -39,11 +40,12 @@ from typing import Any
 
 from opspilot.deciding import Bundle
 from opspilot.errors import UsageError
-from opspilot.report import demo, policy_diff
+from opspilot.report import calibration, demo, launch, policy_diff
 
 __all__ = ["KINDS", "Report", "build"]
 
-KINDS = ("demo", "policy-diff")
+KINDS = ("demo", "policy-diff", "launch", "calibration")
+_PAGES = {"policy-diff": policy_diff.page, "launch": launch.page, "calibration": calibration.page}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def build(kind: str, result: Mapping[str, Any], bundle: Bundle | None = None) ->
     if kind not in KINDS:
         raise UsageError(f"no report is called '{kind}'", code="usage.report", where="kind", hint=f"one of: {', '.join(KINDS)}")
     try:
-        title, page = demo.page(result, bundle) if kind == "demo" else policy_diff.page(result)
+        title, page = demo.page(result, bundle) if kind == "demo" else _PAGES[kind](result)
     except KeyError as missing:
         raise UsageError(
             f"the result holds no {missing}",

@@ -17,6 +17,12 @@ inline error schema_error(std::string_view code, std::string message, std::strin
     return {error_kind::schema, code, std::move(message), std::move(where), std::move(hint)};
 }
 
+/// What decides may not read what is declared for audit only.
+inline error audit_only_error(error_kind kind, std::string_view code, role r, const field& f, std::string where) {
+    return {kind, code, fmt::format("{}.{} is for audit only: nothing that decides may read it", name(r), f.name),
+            std::move(where), "use another field, or take \"use\": \"audit\" out of its declaration"};
+}
+
 /// Exact: a 64-bit integer need not be representable as a double. -1, 0, 1; the double is not NaN.
 inline int compare_exactly(std::int64_t a, double b) noexcept {
     if (b >= 9223372036854775808.0) return -1;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "opspilot/base/text.hpp"
+#include "opspilot/data/detail/field_checks.hpp"
 #include "opspilot/features/detail/document.hpp"
 #include "opspilot/features/detail/program.hpp"
 #include "opspilot/features/detail/terms.hpp"
@@ -74,6 +75,8 @@ public:
             problem.where = where;
             return problem;
         }
+        if (const opspilot::field& f = schema_.at(*found); f.audit_only)
+            return audit_only_error(error_kind::features, "features.audit_only", found->where, f, std::string(where));
         if (found->where == role::candidate) plan_.pairs_needed = true;
         if (schema_.at(*found).pii >= pii_class::personal) personal_ = true;
         return field_use{*found, schema_.at(*found).type};

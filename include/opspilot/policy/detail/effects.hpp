@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "opspilot/base/text.hpp"
+#include "opspilot/data/detail/field_checks.hpp"
 #include "opspilot/policy/detail/cel/time.hpp"
 #include "opspilot/policy/detail/rules.hpp"
 
@@ -148,6 +149,12 @@ private:
             return;
         }
         r_.field = *path;
+        if (schema_.at(*path).audit_only && r_.effect != policy_effect::redact) {
+            const error refused =
+                audit_only_error(error_kind::policy, "policy.audit_only", path->where, schema_.at(*path), std::string{});
+            wrong_("policy.audit_only", "field", refused.message, refused.hint);
+            return;
+        }
         const field_type type = schema_.fields(path->where)[path->index].type;
         if (r_.effect == policy_effect::diversify && path->where == role::task)
             wrong_("policy.task_only", "field", fmt::format("effect '{}' counts candidates by their values", t.name),

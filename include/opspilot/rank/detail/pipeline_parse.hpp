@@ -10,6 +10,7 @@
 
 #include "opspilot/base/detail/json.hpp"
 #include "opspilot/base/text.hpp"
+#include "opspilot/data/detail/field_checks.hpp"
 #include "opspilot/rank/detail/document_tables.hpp"
 #include "opspilot/rank/detail/pipeline_state.hpp"
 #include "opspilot/rank/lightgbm.hpp"
@@ -165,6 +166,8 @@ private:
         if (s.kind == stage_kind::host) {
             OPSPILOT_TRY(s.field, schema_.resolve(text_or(node, "field", ""), pointer(where, "field")));
             const field& f = schema_.at(s.field);
+            if (f.audit_only)
+                return audit_only_error(error_kind::model, "model.audit_only", s.field.where, f, pointer(where, "field"));
             if (f.type != field_type::number && f.type != field_type::integer && f.type != field_type::boolean)
                 return error{error_kind::schema,
                              "schema.type",
@@ -219,7 +222,11 @@ private:
                 OPSPILOT_TRY(s.classifier, model.bound_to(offered));
                 s.has_override = model.override_index().has_value();
                 OPSPILOT_TRY(s.field, schema_.resolve(text_or(node, "classes_from", ""), pointer(where, "classes_from")));
-                if (const field& f = schema_.at(s.field); f.type != field_type::text)
+                const field& f = schema_.at(s.field);
+                if (f.audit_only)
+                    return audit_only_error(error_kind::model, "model.audit_only", s.field.where, f,
+                                            pointer(where, "classes_from"));
+                if (f.type != field_type::text)
                     return error{error_kind::schema,
                                  "schema.type",
                                  fmt::format("'{}' holds {}, a string is needed", f.name, opspilot::name(f.type)),

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "opspilot/base/text.hpp"
+#include "opspilot/data/detail/field_checks.hpp"
 #include "opspilot/policy/detail/cel/checker.hpp"
 #include "opspilot/policy/detail/cel/checker_operators.hpp"
 
@@ -249,6 +250,11 @@ private:
         if (!at) {
             auto wrong = env_.records->require(r, n.name);
             report("policy.unknown_field", n, std::move(wrong.error().message), std::move(wrong.error().hint));
+            return types::dyn;
+        }
+        if (const opspilot::field& f = env_.records->at({r, *at}); f.audit_only) {
+            error refused = opspilot::detail::audit_only_error(error_kind::policy, "policy.audit_only", r, f, std::string{});
+            report("policy.audit_only", n, std::move(refused.message), std::move(refused.hint));
             return types::dyn;
         }
         const bool optional = n.kind == node_kind::optional_select;

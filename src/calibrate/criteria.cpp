@@ -1,0 +1,1 @@
+#include "opspilot/calibrate/criteria-inl.hpp"

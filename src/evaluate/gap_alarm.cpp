@@ -1,0 +1,1 @@
+#include "opspilot/evaluate/gap_alarm-inl.hpp"
