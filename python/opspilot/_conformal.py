@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,11 @@ from opspilot.errors import CalibrationError
 Method = Literal["lac", "aps", "raps"]
 #: Probabilities of candidates: a row per list of one length (n, k), or lists of any lengths.
 Lists: TypeAlias = npt.NDArray[Any] | Sequence[Sequence[float]]
+Flat: TypeAlias = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+
+#: What ``penalty="smallest"`` tries: per rank, and the ranks beyond which.
+_PENALTIES: Final = (0.001, 0.01, 0.03, 0.1, 0.2, 0.5)
+_FREE_RANKS: Final = (0, 1, 2, 5)
 
 
 class ConformalSets(Described):
@@ -24,8 +29,9 @@ class ConformalSets(Described):
 
     Nothing is assumed of the probabilities; with ``groups`` the promise holds for every group by itself. ``method``: "lac" (the
     smallest sets on average), "aps" (sets grow where a list is hard), "raps" (the same, long sets cut short by ``penalty`` per
-    rank beyond ``free_ranks``). ``randomised`` lets chance decide on the last candidate, by the seed and the list's key alone.
-    ``at_least_one``: an empty set becomes the best candidate.
+    rank beyond ``free_ranks``; "smallest": both are those of the smallest sets on a fifth of the lists, which the others then
+    calibrate: ``penalty_``, ``free_ranks_``). ``randomised`` lets chance decide on the last candidate, by the seed and the list's
+    key alone. ``at_least_one``: an empty set becomes the best candidate.
     """
 
     def __init__(
@@ -35,13 +41,15 @@ class ConformalSets(Described):
         confidence: float = 0.9,
         randomised: bool = True,
         seed: int = 0,
-        penalty: float = 0.01,
+        penalty: float | Literal["smallest"] = 0.01,
         free_ranks: int = 2,
         at_least_one: bool = True,
     ) -> None:
         self.method, self.confidence, self.randomised, self.seed = method, confidence, randomised, seed
         self.penalty, self.free_ranks, self.at_least_one = penalty, free_ranks, at_least_one
         self.groups_: list[str] = []
+        self.penalty_: float = _PENALTIES[0] if penalty == "smallest" else penalty
+        self.free_ranks_ = free_ranks
         self._core: _core.ConformalSets | None = None
 
     def fit(
@@ -64,12 +72,61 @@ class ConformalSets(Described):
         names = list(dict.fromkeys(str(g) for g in groups)) if groups is not None else []
         number = {name: i for i, name in enumerate(names)}
         codes = np.array([number[str(g)] for g in groups or ()], np.uint32)
-        self._core = _core.ConformalSets.fit(
-            *(flat, offsets, at, codes, self.method, self.confidence, self.randomised, self.seed, self.penalty),
-            *(self.free_ranks, self.at_least_one, names),
-        )
+        lists = (flat, offsets)
+        self.penalty_, self.free_ranks_ = self.penalty if self.penalty != "smallest" else _PENALTIES[0], self.free_ranks
+        if self.penalty == "smallest" and self.method == "raps":
+            if len(at) != len(offsets) - 1:
+                raise CalibrationError(
+                    f"{len(at)} right positions for {len(offsets) - 1} lists",
+                    code="calibration.length_mismatch",
+                    where="right",
+                    hint="one per list",
+                )
+            order = np.random.default_rng(self.seed).permutation(len(at))
+            chosen, rest = order[: len(at) // 5], np.sort(order[len(at) // 5 :])
+            try:
+                self.penalty_, self.free_ranks_ = self._smallest(lists, at, chosen)
+            except CalibrationError as problem:
+                raise CalibrationError(
+                    f"{len(chosen)} lists are to choose the penalty: {problem}",
+                    code=problem.code,
+                    where="penalty",
+                    hint="a number as penalty, or more lists",
+                ) from None
+            lists, at, codes = _taken(lists, rest), at[rest], codes[rest] if groups is not None else codes
+        self._core = self._fit(lists, at, codes, names, self.penalty_, self.free_ranks_)
         self.groups_ = names
         return self
+
+    def _fit(
+        self,
+        lists: Flat,
+        at: npt.NDArray[np.int64],
+        codes: npt.NDArray[np.uint32],
+        names: list[str],
+        penalty: float,
+        free_ranks: int,
+    ) -> _core.ConformalSets:
+        return _core.ConformalSets.fit(
+            *(*lists, at, codes, self.method, self.confidence, self.randomised, self.seed, penalty),
+            *(free_ranks, self.at_least_one, names),
+        )
+
+    def _smallest(self, lists: Flat, at: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> tuple[float, int]:
+        """Penalty and free ranks of the smallest sets: half of the rows fits, half measures. Raises as ``fit``."""
+        fits, measures = np.sort(rows[::2]), np.sort(rows[1::2])
+        none = np.empty(0, np.uint32)
+        fitted, measured = _taken(lists, fits), _taken(lists, measures)
+        keys = np.arange(len(measures), dtype=np.uint64)
+        best: tuple[float, float, int] | None = None
+        for penalty in _PENALTIES:
+            for free_ranks in _FREE_RANKS:
+                core = self._fit(fitted, at[fits], none, [], penalty, free_ranks)
+                size = float(core.members(*measured, none, keys)[1].mean())
+                if best is None or size < best[0]:
+                    best = (size, penalty, free_ranks)
+        assert best is not None
+        return best[1], best[2]
 
     def sets(
         self, probability: Lists, groups: Sequence[Hashable] | None = None, *, keys: Sequence[int] | None = None
@@ -166,7 +223,15 @@ def _keys(keys: Sequence[int]) -> npt.NDArray[np.uint64]:
         ) from None
 
 
-def _flat(probability: Lists) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _taken(lists: Flat, rows: npt.NDArray[np.int64]) -> Flat:
+    """Some of the lists."""
+    flat, offsets = lists
+    sizes = np.diff(offsets)[rows]
+    at = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in rows]) if len(rows) else np.empty(0, np.int64)
+    return flat[at], np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _flat(probability: Lists) -> Flat:
     """Lists one after the other, and where each begins."""
     if isinstance(probability, np.ndarray):
         if probability.ndim != 2:

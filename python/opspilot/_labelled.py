@@ -47,7 +47,8 @@ class Labelled:
 
 def from_rows(file: str | Path, targets: Sequence[str], by: str | None, one_per: str | None = None) -> Labelled:
     """A CSV file with a header, or JSON Lines, one item per row: for target "" ``score`` and ``error`` (1 = wrong; or ``right``);
-    for a class NAME a score in a column ``NAME``, and in ``label`` NAME or another class; and columns of groups and units."""
+    for a class NAME a score in a column ``NAME``, and in ``label`` NAME or another class, or for one class alone 1 or 0; and
+    columns of groups and units."""
     path = Path(file)
     rows = _rows(path)
     out = Labelled(path.name)
@@ -59,9 +60,19 @@ def from_rows(file: str | Path, targets: Sequence[str], by: str | None, one_per:
     if "" in targets:
         out.score = _numbers(rows, "score", path)
         out.error = _numbers(rows, "error", path) if "error" in rows[0] else 1.0 - _numbers(rows, "right", path)
-    for name in {name for name in targets if name}:
+    classes = {name for name in targets if name}
+    for name in classes:
         labels = [str(_value(row, "label", path, i)) for i, row in enumerate(rows)]
-        out.flags[name] = (_numbers(rows, name, path), np.array([float(label == name) for label in labels]))
+        # Numbers that say yes or no speak of the one class asked for.
+        positive = "1" if len(classes) == 1 and set(labels) <= {"0", "1"} else name
+        if positive not in labels and set(labels) <= {"0", "1"}:
+            raise UsageError(
+                f"labels are 0 and 1, and {len(classes)} classes are asked for",
+                code="usage.column",
+                where=f"{path} column label",
+                hint="the name of the class of each row",
+            )
+        out.flags[name] = (_numbers(rows, name, path), np.array([float(label == positive) for label in labels]))
     if by is not None:
         out.groups, out.by = [str(_value(row, by, path, i)) for i, row in enumerate(rows)], by
     if rows and "time" in rows[0]:

@@ -86,6 +86,19 @@ def test_certificates_are_those_of_the_library_at_their_part_of_the_confidence(t
     assert separate["targets"][0]["coverage"] >= risk["coverage"]
 
 
+def test_labels_of_one_class_may_be_numbers(tmp_path: Path) -> None:
+    file = rows_file(tmp_path / "rows.csv")
+    numbers = tmp_path / "numbers.csv"
+    header, rows = file.read_text(encoding="utf-8").split("\n", 1)
+    numbers.write_text(header + "\n" + rows.replace(",safety,", ",1,").replace(",other,", ",0,"), encoding="utf-8")
+    named, numbered = (run(path, "--target", "recall(safety)>=0.9")[1]["targets"][0] for path in (file, numbers))
+    assert numbered == named and numbered["positives"] > 200
+    two = ("--target", "recall(safety)>=0.9", "--target", "recall(client)>=0.9")
+    command = [sys.executable, "-m", "opspilot.cli", "calibrate", str(numbers), *two]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 2 and "labels are 0 and 1, and 2 classes are asked for" in done.stderr
+
+
 def test_more_labels_buy_more(tmp_path: Path) -> None:
     _, made = run(rows_file(tmp_path / "rows.csv", 600), "--target", "risk<=0.03")
     now, month, quarter = made["targets"][0]["more_labels"]
