@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,11 +147,24 @@ def test_what_the_demo_decided_is_certified_by_kind_of_action(demo: tuple[Path, 
         assert (line["value"], stated["n"], stated["level"]) == (group["value"], group["n"], f"kind {name}")
         assert stated["delta"] == pytest.approx(0.05 / len(groups))
         assert stated["calibrator_fingerprint"] == _core.calibrator_fingerprint(written.read_bytes())
-    folder = tmp_path / "bundle"
-    shutil.copytree(out / "bundle", folder)
-    shutil.copy(written, folder / "calibration.json")
-    made_anew = op.Bundle.draft({p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()})
-    assert made_anew.model_fingerprint == next(iter(lines.values()))["certificate"]["model_fingerprint"]
+    # A bundle with these lines automates a kind above its own line, and no other.
+    root = out / "bundle"
+    parts = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    about = json.loads(parts["bundle.json"])
+    parts |= {
+        "bundle.json": json.dumps({"name": about["name"], "version": "2"}).encode(),
+        "calibration.json": written.read_bytes(),
+    }
+    anew = op.Bundle.draft(parts)
+    assert anew.model_fingerprint == next(iter(lines.values()))["certificate"]["model_fingerprint"]
+    tasks = [json.loads(row)["task"] for row in parts["golden.jsonl"].decode().splitlines()]
+    automated = 0
+    for task in tasks:
+        d = op.Engine(anew).decide(task, now=1_606_780_800_000_000)
+        line = lines.get(kind.get(d.action or "", ""), {"value": None})["value"]
+        automated += d.proposed == "auto_execute"
+        assert d.proposed != "auto_execute" or (line is not None and d.probability > line)
+    assert automated
 
 
 def test_what_the_demo_decided_is_judged(demo: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

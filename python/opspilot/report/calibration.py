@@ -174,7 +174,7 @@ def _assumed() -> list[str]:
     return [
         html.paragraph(
             "A certificate holds for data drawn like these rows, and for nothing else: not after a change of the model, of the "
-            "traffic or of who labels. It counts rows as independent: take one per customer where customers repeat."
+            "traffic or of who labels. It counts rows as independent: draw one per customer or case where they repeat."
         ),
         html.paragraph("The rows must not have trained the model, fitted its calibrator or chosen between models."),
     ]

@@ -51,7 +51,7 @@ def _header(title: str, result: Record) -> str:
     share = percent(n["automated"] / n["n"]) if n["n"] else _NONE
     tiles = [
         (result["verdict"], f"{passed} of {_count(len(results), 'criterion', 'criteria')} proved"),
-        (plain(n["n"]), "decisions in the log"),
+        (plain(n["n"]), "decisions drawn" if result["one_per"] else "decisions in the log"),
         (share, f"automated ({plain(n['automated'])})"),
         (plain(n["automated_with_outcome"]), "of these with a known outcome"),
         (plain(n["automated_and_wrong"]), "of these were wrong"),
