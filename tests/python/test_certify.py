@@ -96,7 +96,7 @@ def test_labels_of_one_class_may_be_numbers(tmp_path: Path) -> None:
     two = ("--target", "recall(safety)>=0.9", "--target", "recall(client)>=0.9")
     command = [sys.executable, "-m", "opspilot.cli", "calibrate", str(numbers), *two]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 2 and "labels are 0 and 1, and 2 classes are asked for" in done.stderr
+    assert done.returncode == 3 and "labels are 0 and 1, and 2 classes are asked for" in done.stderr
 
 
 def test_more_labels_buy_more(tmp_path: Path) -> None:

@@ -34,16 +34,23 @@ def test_rows_and_lists_are_the_same_and_cover(method: Any) -> None:
 
 
 def test_the_smallest_sets_are_chosen_on_lists_of_their_own() -> None:
-    p, right = sample(3000, 5, k=40)
-    fresh, truth = sample(6000, 6, k=40)
+    def drawn(n: int, seed: int) -> tuple[Any, Any]:
+        """A model that is less sure than it could be: its sets have long tails."""
+        rng = np.random.default_rng(seed)
+        scores = 4 * rng.normal(size=(n, 40))
+        p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        flat = np.exp(0.3 * scores)
+        return flat / flat.sum(axis=1, keepdims=True), np.array([rng.choice(40, p=row) for row in p])
+
+    (p, right), (fresh, truth) = drawn(3000, 5), drawn(6000, 6)
     plain = ConformalSets("raps", confidence=0.9).fit(p, right)
     chosen = ConformalSets("raps", confidence=0.9, penalty="smallest").fit(p, right)
     sizes = [float(np.mean([len(members) for members in made.sets(fresh)])) for made in (plain, chosen)]
-    assert sizes[1] < 0.95 * sizes[0]
+    assert sizes[1] < sizes[0]
     covered = np.mean([t in members for t, members in zip(truth, chosen.sets(fresh), strict=True)])
     assert covered > 0.9 - 3 * np.sqrt(0.09 * (1 / 2400 + 1 / 6000))
-    assert chosen.lines[""]["n"] == 2400 and chosen.penalty_ in (0.001, 0.01, 0.03, 0.1, 0.2, 0.5)
-    assert ConformalSets.from_json(chosen.to_json()).penalty == chosen.penalty_
+    assert chosen.lines[""]["n"] == 2400 and chosen.penalty == "smallest"
+    assert ConformalSets.from_json(chosen.to_json()).penalty == chosen.penalty_ == 0.1
     with pytest.raises(op.CalibrationError, match="lists are to choose the penalty"):
         ConformalSets("raps", confidence=0.9, penalty="smallest").fit(p[:40], right[:40])
 
