@@ -110,7 +110,8 @@ def _table(result: dict[str, Any]) -> Table:
         )
         certified = f"≤ {_share(level['risk_upper'])}" if level["sufficient"] else "evidence does not suffice"
         table.add_row("  certified risk", certified, "none")
-        table.add_row("  error on test", _share(level["test_error"]), _against(level["naive_test_error"], level["max_risk"]))
+        errors = (_against(level[key], level["max_risk"]) for key in ("test_error", "naive_test_error"))
+        table.add_row("  error on test", *errors)
     table.add_section()
     table.add_row("one decision, p50 / p99", f"{latency['p50']:.2f} / {latency['p99']:.2f} ms", "")
     return table

@@ -76,18 +76,17 @@ def _show(about: Mapping[str, Any]) -> None:
 
 def _criteria(results: list[dict[str, Any]]) -> Table:
     table = Table(title="Criteria", title_justify="left")
-    for name in ("criterion", "group", "asked for"):
+    for name in ("criterion", "group"):
         table.add_column(name, overflow="fold")
     for name in ("seen", "bounds", "n"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for result in results:
         for number, rate in enumerate(result["rates"]):
             first = number == 0
             table.add_row(
-                Text(result["id"] if first else ""),
+                Text.assemble((result["id"], "bold"), "\n", asked(result).replace("_", " ")) if first else "",
                 Text(rate["group"] or "all"),
-                asked(result) if first else "",
                 *_seen(rate),
                 Text(f"{rate['verdict']}{_needed(rate)}", _STYLES[rate["verdict"]]),
                 end_section=number == len(result["rates"]) - 1,
@@ -106,12 +105,12 @@ def asked(result: Mapping[str, Any]) -> str:
 def _seen(rate: Mapping[str, Any]) -> tuple[str, str, str]:
     if rate.get("suppressed"):
         return "hidden", "", ""
-    value = "none" if rate["value"] is None else f"{rate['value']:.4f}"
-    return value, f"{rate['lower']:.4f} … {rate['upper']:.4f}", f"{rate['n']:,}"
+    value = "none" if rate["value"] is None else f"{rate['value']:.3f}"
+    return value, f"{rate['lower']:.3f} … {rate['upper']:.3f}", f"{rate['n']:,}"
 
 
 def _needed(rate: Mapping[str, Any]) -> str:
-    return f", about {rate['needed']:,} needed" if rate.get("needed") else ""
+    return f",\n~ {rate['needed']:,} needed" if rate.get("needed") else ""
 
 
 def _short(value: object) -> str:
